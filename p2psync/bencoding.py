@@ -1,0 +1,86 @@
+"""Canonical bencode: what decodes here is the only encoding of its value.
+
+bencode.py does the parsing; it accepts unsorted and duplicate keys and odd integers, so a value counts only if it
+encodes to the same bytes again (BEP 3: keys sorted as raw strings, no leading zeros).
+"""
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import bencodepy
+
+from p2psync.errors import P2PSyncError, RemoteProtocolError
+
+Value: TypeAlias = "int | bytes | list[Value] | dict[bytes, Value]"
+
+
+def encode(value: Any) -> bytes:  # noqa: ANN401 - nested literals of ints, bytes, lists and dicts
+    """Encode ints, bytes, lists and dicts with bytes keys."""
+    encoded: bytes = bencodepy.encode(value)
+    return encoded
+
+
+def decode(data: bytes, *, blame: type[P2PSyncError] = RemoteProtocolError) -> Value:
+    """Decode one canonical value that fills `data` exactly.
+
+    Raises:
+        P2PSyncError: Of the family `blame`, if `data` is anything else.
+    """
+    try:
+        value: Value = bencodepy.decode(data)
+        canonical = encode(value) == data
+    except (bencodepy.BencodeDecodeError, ValueError, KeyError, IndexError, TypeError, RecursionError):
+        canonical = False
+    if not canonical:
+        raise blame(f"{len(data)} bytes that are not canonical bencode")
+    return value
+
+
+class Fields:
+    """Typed access to a decoded dictionary; every miss is the fault of whoever sent it."""
+
+    def __init__(self, value: Value, *, of: str, blame: type[P2PSyncError] = RemoteProtocolError) -> None:
+        """Take `value`, which must be a dictionary; `of` names it in errors."""
+        self._of = of
+        self._blame = blame
+        if not isinstance(value, Mapping):
+            raise blame(f"{of} is not a dictionary")
+        self._fields = value
+
+    def number(self, key: bytes, *, low: int = 0, high: int = 2**63 - 1, default: int | None = None) -> int:
+        """Return an integer between `low` and `high`, both included."""
+        value = self._fields.get(key, default)
+        if not isinstance(value, int) or not low <= value <= high:
+            raise self._refusal(key, f"must be a number from {low} to {high}")
+        return value
+
+    def octets(
+        self, key: bytes, *, length: int | None = None, multiple_of: int = 1, default: bytes | None = None
+    ) -> bytes:
+        """Return a byte string, of exactly `length` or of a length that `multiple_of` divides."""
+        value = self._fields.get(key, default)
+        if not isinstance(value, bytes):
+            raise self._refusal(key, "must be a byte string")
+        if (length is not None and len(value) != length) or len(value) % multiple_of:
+            raise self._refusal(key, f"has {len(value)} bytes")
+        return value
+
+    def items(self, key: bytes, *, default: list[Value] | None = None) -> list[Value]:
+        """Return a list, its items unchecked."""
+        value = self._fields.get(key, default)
+        if not isinstance(value, list):
+            raise self._refusal(key, "must be a list")
+        return value
+
+    def octet_strings(self, key: bytes, *, default: list[bytes] | None = None) -> list[bytes]:
+        """Return a list of byte strings."""
+        value = self._fields.get(key, default)
+        if not isinstance(value, list) or not all(isinstance(item, bytes) for item in value):
+            raise self._refusal(key, "must be a list of byte strings")
+        return [item for item in value if isinstance(item, bytes)]
+
+    def __contains__(self, key: bytes) -> bool:
+        return key in self._fields
+
+    def _refusal(self, key: bytes, what: str) -> P2PSyncError:
+        return self._blame(f"{self._of}: {key.decode('ascii', 'backslashreplace')} {what}")

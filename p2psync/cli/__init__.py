@@ -1,0 +1,1 @@
+"""The command `p2psync`: options in, events out, exit codes."""

@@ -1,0 +1,1 @@
+"""Where peers are: trackers, the local network, addresses somebody gave."""

@@ -1,0 +1,1 @@
+"""Composition: keys, listeners, discovery, swarm and sync of one running node."""

@@ -1,0 +1,1 @@
+"""Folder and manifest: scan, plan, apply, watch. Knows files, not peers."""
