@@ -59,9 +59,7 @@ def parse_link(text: str) -> ShareLink:
     try:
         parts = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query), errors="strict")
     except ValueError:
-        raise ConfigError(
-            "the part of the link behind '?' cannot be read: copy the whole link again"
-        ) from None
+        raise ConfigError("the part of the link behind '?' cannot be read: copy the whole link again") from None
     for key, value in parts:
         if key == "name":
             name = value
@@ -91,9 +89,7 @@ def _checked_tracker(url: str) -> str:
     except ValueError:
         fits = False
     if not fits or not url.isascii() or not url.isprintable() or " " in url:
-        raise ConfigError(
-            f"{url!r} is no tracker: write http://HOST:PORT/announce, https://… or udp://HOST:PORT"
-        )
+        raise ConfigError(f"{url!r} is no tracker: write http://HOST:PORT/announce, https://… or udp://HOST:PORT")
     return url
 
 
