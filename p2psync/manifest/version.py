@@ -1,0 +1,39 @@
+"""Version vectors: which device's changes an entry or a head includes.
+
+Packed as 16 bytes a device, ascending: the first 8 bytes of the device id, then its counter, 64 bits big-endian.
+"""
+
+import struct
+
+from p2psync.errors import P2PSyncError, RemoteProtocolError
+from p2psync.ids import DeviceId
+
+DEVICE_PREFIX_BYTES = 8
+_ITEM = struct.Struct(">8sQ")
+
+VersionVector = dict[bytes, int]
+
+
+def parse_version(packed: bytes, *, blame: type[P2PSyncError] = RemoteProtocolError) -> VersionVector:
+    """Read a packed version vector.
+
+    Raises:
+        P2PSyncError: Of the family `blame`: not a whole number of items, not ascending, or a counter of zero.
+    """
+    if len(packed) % _ITEM.size:
+        raise blame(f"a version vector of {len(packed)} bytes")
+    version = dict(_ITEM.iter_unpack(packed))
+    if encode_version(version) != packed or not all(version.values()):
+        raise blame("a version vector that is not in its one canonical form")
+    return version
+
+
+def encode_version(version: VersionVector) -> bytes:
+    """Pack a version vector."""
+    return b"".join(_ITEM.pack(device, count) for device, count in sorted(version.items()))
+
+
+def bump(version: VersionVector, device: DeviceId) -> VersionVector:
+    """Return the vector after one more change by `device`."""
+    prefix = device[:DEVICE_PREFIX_BYTES]
+    return version | {prefix: version.get(prefix, 0) + 1}
