@@ -65,11 +65,11 @@ class Fields:
             raise self._refusal(key, f"has {len(value)} bytes")
         return value
 
-    def items(self, key: bytes, *, default: list[Value] | None = None) -> list[Value]:
-        """Return a list, its items unchecked."""
-        value = self._fields.get(key, default)
-        if not isinstance(value, list):
-            raise self._refusal(key, "must be a list")
+    def mapping(self, key: bytes) -> Value:
+        """Return a dictionary, for `Fields` to take in turn."""
+        value = self._fields.get(key)
+        if not isinstance(value, Mapping):
+            raise self._refusal(key, "must be a dictionary")
         return value
 
     def octet_strings(self, key: bytes, *, default: list[bytes] | None = None) -> list[bytes]:
