@@ -120,6 +120,10 @@ class FileIndex:
         self._database.execute_many("INSERT INTO files VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", rows)
         self._database.execute_many("INSERT OR IGNORE INTO places VALUES (?,?,?,?)", places)
 
+    def set_fingerprints(self, marks: Sequence[tuple[bytes, int]]) -> None:
+        """Record (fingerprint, number) of files whose state is known already."""
+        self._database.execute_many("UPDATE files SET fingerprint = ? WHERE id = ?", marks)
+
     def remove_files(self, keys: Iterable[bytes]) -> None:
         """Forget paths and the places of their blocks."""
         places, gone = [], []

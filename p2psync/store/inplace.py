@@ -25,24 +25,19 @@ class InPlaceStore:
         root: The folder.
         database: Its database.
         index: Its files.
-        staging: Its staged files, or None for a folder that only gives.
+        staging: Its staged files.
+
+    Attributes:
         on_stale: Called with the key of a file whose bytes are no longer what the index says; from any thread.
     """
 
-    def __init__(
-        self,
-        root: Path,
-        database: Database,
-        index: FileIndex,
-        staging: Staging | None,
-        on_stale: Callable[[bytes], None],
-    ) -> None:
+    def __init__(self, root: Path, database: Database, index: FileIndex, staging: Staging) -> None:
         self._root = root
         self._database = database
         self._index = index
         self._staging = staging
         self._pages = PageStore(database)
-        self._on_stale = on_stale
+        self.on_stale: Callable[[bytes], None] = lambda key: None
         self._awaited_pages: set[BlockId] = set()
 
     def await_pages(self, ids: Sequence[BlockId]) -> None:
@@ -54,7 +49,7 @@ class InPlaceStore:
         found: dict[BlockId, Payload] = {}
         with _Reader(self._root, self._staging) as reader:
             for block in ids:
-                whole = self._staging.whole_file_of(block) if self._staging else None
+                whole = self._staging.whole_file_of(block)
                 if whole is None:
                     continue
                 data = reader.read(Place(whole.entry.key, whole.number, 0, 0, whole.size_bytes, staged=True))
@@ -74,7 +69,7 @@ class InPlaceStore:
                 wrong.append(block)
             elif block in self._awaited_pages:
                 pages.append((block, bytes(data)))
-            elif self._staging is not None:
+            else:
                 self._staging.write(block, data)
         if pages:
             with self._database.transaction():
@@ -85,20 +80,20 @@ class InPlaceStore:
     def _read_places(self, ids: Sequence[BlockId], reader: "_Reader", found: dict[BlockId, Payload]) -> None:
         for block, places in self._index.places(ids).items():
             for place in places:
-                if place.staged and not (self._staging and self._staging.has(place.number, place.slot)):
+                if place.staged and not self._staging.has(place.number, place.slot):
                     continue
                 data = reader.read(place)
                 if data is not None and block_id(data) == block:
                     found[block] = data
                     break
                 if not place.staged:
-                    self._on_stale(place.key)
+                    self.on_stale(place.key)
 
 
 class _Reader:
     """Reads places for one call of `read`; keeps the last file open, for runs of blocks of one file."""
 
-    def __init__(self, root: Path, staging: Staging | None) -> None:
+    def __init__(self, root: Path, staging: Staging) -> None:
         self._directories = DirectoryHandles(root)
         self._staging = staging
         self._open: tuple[int, int] | None = None
@@ -130,7 +125,7 @@ class _Reader:
 
     def _open_staged(self, number: int) -> int | None:
         try:
-            return self._staging.open(number) if self._staging else None
+            return self._staging.open(number)
         except FileNotFoundError:
             return None
 

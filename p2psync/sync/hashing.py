@@ -54,11 +54,11 @@ def _hash_segments(
         carried = bytes(view[sum(cuts) :])
         if pending is not None:
             ids += pending.result()
-        pending = pool.submit(_hash_chunks, view, cuts)
         lengths += cuts
         if at_end:
-            ids += pending.result()
+            ids += _hash_chunks(view, cuts)
             return b"".join(ids), struct.pack(f">{len(lengths)}I", *lengths)
+        pending = pool.submit(_hash_chunks, view, cuts)
 
 
 def _fill(handle: int, view: memoryview) -> int:

@@ -13,8 +13,7 @@ from p2psync.manifest.page import iter_pages
 from p2psync.manifest.tree import Manifest
 from p2psync.manifest.version import bump
 from p2psync.store.database import Database
-from p2psync.store.index import FileIndex
-from p2psync.store.pages import PageStore
+from p2psync.store.folder_state import FolderState
 
 _HEAD_NOTE = "head"
 _NO_HEAD = bytes(32)
@@ -49,20 +48,19 @@ class HeadWriter:
     """Makes the heads of a folder whose write key is here.
 
     Args:
-        database: The folder's database.
-        index: What stands in the folder.
+        folder: The folder.
         keys: Keys of a writer.
         device: Who we are.
     """
 
-    def __init__(self, database: Database, index: FileIndex, keys: FolderKeys, device: DeviceId) -> None:
-        self._database = database
-        self._index = index
-        self._pages = PageStore(database)
+    def __init__(self, folder: FolderState, keys: FolderKeys, device: DeviceId) -> None:
+        self._database = folder.database
+        self._index = folder.index
+        self._pages = folder.pages
         self._keys = keys
         self._device = device
 
-    def publish(self, now_ns: int, *, above_seq: int = 0) -> Published | None:
+    def publish(self, now_ns: int, above_seq: int = 0) -> Published | None:
         """Make the next head, if the folder's manifest is not the newest head's, or that must be above `above_seq`.
 
         Returns:

@@ -5,13 +5,13 @@ import stat
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from p2psync.chunking import IDEAL_CHUNKS, SMALLEST_CUT, choose_cut
-from p2psync.errors import ConfigError, PathError
+from p2psync.errors import PathError
 from p2psync.manifest.entry import Entry, Kind, join_path
-from p2psync.store.database import Database
-from p2psync.store.index import FileIndex, LocalFile
+from p2psync.store.files import store_error
+from p2psync.store.folder_state import FolderState
+from p2psync.store.index import LocalFile
 from p2psync.sync.fingerprint import UNSETTLED, settled_fingerprint
 from p2psync.sync.hashing import hash_file
 from p2psync.sync.paths import STATE_DIRECTORY
@@ -66,21 +66,18 @@ class ScanPolicy:
     checkpoint: Callable[[], None]
 
 
-def scan_folder(
-    root: Path, database: Database, index: FileIndex, policy: ScanPolicy, progress: Callable[[ScanReport], None]
-) -> ScanReport:
+def scan_folder(folder: FolderState, policy: ScanPolicy, progress: Callable[[ScanReport], None]) -> ScanReport:
     """Walk the folder and record what differs from the index.
 
     Raises:
-        ConfigError: The folder itself cannot be read.
-        StoreError: The index cannot be written.
+        StoreError: The folder itself cannot be read, or the index not written.
     """
     with ThreadPoolExecutor(_HASH_THREADS) as pool:
-        scan = _Scan(database, index, policy, pool, progress)
+        scan = _Scan(folder, policy, pool, progress)
         try:
-            handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            handle = os.open(folder.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
-            raise ConfigError(f"cannot read the folder {os.fsdecode(root)!r}: {error.strerror}") from None
+            raise store_error(error, f"cannot read the folder {str(folder.root)!r}") from None
         scan.walk(handle)
         scan.flush()
     return scan.report
@@ -89,15 +86,14 @@ def scan_folder(
 class _Scan:
     def __init__(
         self,
-        database: Database,
-        index: FileIndex,
+        folder: FolderState,
         policy: ScanPolicy,
         pool: ThreadPoolExecutor,
         progress: Callable[[ScanReport], None],
     ) -> None:
         self.report = ScanReport()
-        self._database = database
-        self._index = index
+        self._database = folder.database
+        self._index = folder.index
         self._policy = policy
         self._pool = pool
         self._progress = progress
