@@ -20,19 +20,24 @@ def encode(value: Any) -> bytes:  # noqa: ANN401 - nested literals of ints, byte
     return encoded
 
 
-def decode(data: bytes, *, blame: type[P2PSyncError] = RemoteProtocolError) -> Value:
-    """Decode one canonical value that fills `data` exactly.
+def decode(data: bytes, *, canonical: bool = True, blame: type[P2PSyncError] = RemoteProtocolError) -> Value:
+    """Decode one value that fills `data` exactly.
+
+    Args:
+        data: A stranger's bytes.
+        canonical: False for the formats of others, whose keys come unsorted.
+        blame: The family of the error.
 
     Raises:
-        P2PSyncError: Of the family `blame`, if `data` is anything else.
+        P2PSyncError: Of the family `blame`, if `data` is no bencode, or not the only encoding of its value.
     """
     try:
         value: Value = bencodepy.decode(data)
-        canonical = encode(value) == data
+        accepted = not canonical or encode(value) == data
     except (bencodepy.BencodeDecodeError, ValueError, KeyError, IndexError, TypeError, RecursionError):
-        canonical = False
-    if not canonical:
-        raise blame(f"{len(data)} bytes that are not canonical bencode")
+        accepted = False
+    if not accepted:
+        raise blame(f"{len(data)} bytes that are not {'canonical ' if canonical else ''}bencode")
     return value
 
 
