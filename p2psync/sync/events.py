@@ -82,4 +82,11 @@ class Matched:
     displaced: int = 0
 
 
-FolderEvent = PublishedHead | Matched
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """A sentence worth knowing."""
+
+    sentence: str
+
+
+FolderEvent = PublishedHead | Matched | Remark

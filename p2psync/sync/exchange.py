@@ -1,6 +1,6 @@
 """What `sync` needs from outside, to be provided by whoever knows peers."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterable, Mapping, Sequence
 from typing import Protocol
 
 from p2psync.blocks.need import PageHolding, Run
@@ -10,13 +10,16 @@ from p2psync.ids import BlockId
 class HeadExchange(Protocol):
     """Tells peers of our head, and us of theirs."""
 
-    def publish(self, head: bytes, root: BlockId, holdings: Mapping[BlockId, PageHolding] | None) -> None:
+    def publish(
+        self, head: bytes, root: BlockId, *, complete: bool, holdings: Mapping[BlockId, PageHolding] | None = None
+    ) -> None:
         """Offer a head whose root and pages are held here.
 
         Args:
             head: Its signed bytes.
             root: Its manifest.
-            holdings: What is held of each page; None where everything is.
+            complete: Whether all its blocks are held too.
+            holdings: What is held of each page, where not all is.
         """
         ...
 
@@ -28,16 +31,16 @@ class HeadExchange(Protocol):
 class BlockFetcher(Protocol):
     """Makes blocks present."""
 
-    async def fetch(self, ids: Sequence[BlockId], *, root: BlockId) -> None:
-        """Return when the store has these blocks of the manifest `root`: the root itself, or pages."""
+    async def fetch(self, root: BlockId, ids: Sequence[BlockId]) -> None:
+        """Return when the store has these blocks of a manifest: its root, or pages."""
         ...
 
-    async def fetch_runs(self, runs: AsyncIterator[Sequence[Run]]) -> None:
+    async def fetch_runs(self, root: BlockId, runs: AsyncIterable[Sequence[Run]]) -> None:
         """Return when all runs have been written; takes more from `runs` only as it comes to need them."""
         ...
 
-    def hold(self, holdings: Mapping[BlockId, PageHolding]) -> None:
-        """Tell peers what is held of some pages, beyond what was fetched."""
+    def hold(self, root: BlockId, holdings: Mapping[BlockId, PageHolding]) -> None:
+        """Tell peers what is held of some pages of the manifest that was published last."""
         ...
 
     def complete(self, root: BlockId) -> None:

@@ -1,6 +1,7 @@
 """The loop of a folder that follows somebody else's: learn of a head, plan, fetch, apply."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from time import strftime
 
 import trio
@@ -9,7 +10,7 @@ from p2psync.blocks.need import PageHolding, Run
 from p2psync.ids import BlockId
 from p2psync.keys import FolderKeys
 from p2psync.manifest.entry import Kind
-from p2psync.manifest.head import Head, Standing
+from p2psync.manifest.head import Standing
 from p2psync.manifest.tree import Manifest
 from p2psync.store.folder_state import FolderState
 from p2psync.sync.apply import FolderWriter
@@ -17,9 +18,9 @@ from p2psync.sync.cuts import CutHints
 from p2psync.sync.events import Activity, FolderEvent, FolderProgress, Matched
 from p2psync.sync.exchange import Swarm
 from p2psync.sync.folding import folds_names
+from p2psync.sync.heads import NewestHead
 from p2psync.sync.paths import PathGate
 from p2psync.sync.plan import GroupPlan, Planner
-from p2psync.sync.publish import load_head, save_head
 from p2psync.sync.scan import ScanPolicy, ScanReport, scan_folder
 from p2psync.sync.watch import clock_ns
 
@@ -39,8 +40,9 @@ class Follower:
     Args:
         folder: The folder.
         keys: Keys of a reader.
+        newest: The newest head.
         swarm: Gives heads and blocks.
-        emit: Told every time the folder has been brought to a head.
+        tell: Told every time the folder has been brought to a head.
         exact: Whether what the manifest does not know is moved to the versions directory.
     """
 
@@ -48,8 +50,9 @@ class Follower:
         self,
         folder: FolderState,
         keys: FolderKeys,
+        newest: NewestHead,
         swarm: Swarm,
-        emit: Callable[[FolderEvent], None],
+        tell: Callable[[FolderEvent], None],
         *,
         exact: bool = False,
     ) -> None:
@@ -57,32 +60,12 @@ class Follower:
         self._folder = folder
         self._keys = keys
         self._swarm = swarm
-        self._emit = emit
+        self._newest = newest
+        self._tell = tell
         self._exact = exact
-        known = load_head(folder.database, keys)
-        self._head: Head | None = known[0] if known else None
-        self._signed = known[1] if known else b""
-        self.heard = trio.Event()
         self._pull_scope = trio.CancelScope()
         self._newer = trio.Event()
         self._writer_lock = trio.Lock()
-
-    def judge(self, signed: bytes) -> Standing:
-        """Compare a peer's head with ours.
-
-        Raises:
-            IntegrityError: It is not signed by the folder's write key.
-            RemoteProtocolError: It is no head.
-        """
-        standing = Head.parse_untrusted(signed, self._keys).standing_against(self._head)
-        if standing is not Standing.OLDER:
-            self.heard.set()
-        return standing
-
-    @property
-    def head(self) -> Head | None:
-        """The newest head that this folder has ever seen."""
-        return self._head
 
     async def run(self, *, after_hearing: bool = False) -> None:
         """Follow until cancelled.
@@ -97,11 +80,11 @@ class Follower:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._follow_heads)
             if after_hearing:
-                await self.heard.wait()
-            if self._head is not None:
+                await self._newest.heard.wait()
+            if self._newest.head is not None:
                 self._newer.set()
             while True:
-                self.progress.activity = Activity.WAITING if self._head is None else Activity.MATCHED
+                self.progress.activity = Activity.WAITING if self._newest.head is None else Activity.MATCHED
                 await self._newer.wait()
                 self._newer = trio.Event()
                 with trio.CancelScope() as self._pull_scope:
@@ -110,29 +93,29 @@ class Follower:
     async def _follow_heads(self) -> None:
         while True:
             signed = await self._swarm.next_head()
-            head = Head.parse_untrusted(signed, self._keys)
-            if head.standing_against(self._head) is Standing.NEWER:
-                same_root = self._head is not None and self._head.root == head.root
-                self._head, self._signed = head, signed
-                await trio.to_thread.run_sync(save_head, self._folder.database, signed)
+            standing, head = self._newest.judge(signed)
+            if standing is Standing.NEWER:
+                before = self._newest.head
+                same_root = before is not None and before.root == head.root
+                await trio.to_thread.run_sync(self._newest.adopt, head, signed)
                 self._newer.set()
                 if not same_root:
                     self._pull_scope.cancel()
 
     async def _pull(self) -> None:
-        head, signed = self._head, self._signed
+        head, signed = self._newest.head, self._newest.signed
         if head is None:
             return
         self.progress.activity = Activity.MANIFEST
         manifest = await self._fetch_manifest(head.root)
         self.progress.total_bytes = manifest.size_bytes
-        self._swarm.publish(signed, head.root, {})
+        self._swarm.publish(signed, head.root, complete=False)
         self.progress.activity = Activity.SCANNING
         await trio.to_thread.run_sync(self._scan, manifest)
         await trio.to_thread.run_sync(self._folder.staging.abandon, lambda key, ids: True)
         writer = FolderWriter(self._folder, strftime("%Y%m%d-%H%M%S"))
         try:
-            planner = await self._fetch_files(manifest, writer)
+            planner = await self._fetch_files(head.root, manifest, writer)
             self.progress.activity = Activity.APPLYING
             additions = await trio.to_thread.run_sync(self._conclude, planner, writer)
         finally:
@@ -141,7 +124,7 @@ class Follower:
         if not writer.problems:
             self._swarm.complete(head.root)
         self.progress.activity = Activity.MATCHED
-        self._emit(
+        self._tell(
             Matched(
                 root=head.root,
                 files=manifest.files,
@@ -166,7 +149,7 @@ class Follower:
         missing = [block for block in ids if block not in self._folder.pages.held(ids)]
         if missing:
             self._folder.store.await_pages(missing)
-            await self._swarm.fetch(missing, root=root)
+            await self._swarm.fetch(root, missing)
 
     def _scan(self, manifest: Manifest) -> ScanReport:
         policy = ScanPolicy(
@@ -182,7 +165,7 @@ class Follower:
     def _note_scan(self, report: ScanReport) -> None:
         self.progress.scanned_files, self.progress.scanned_bytes = report.files, report.hashed_bytes
 
-    async def _fetch_files(self, manifest: Manifest, writer: FolderWriter) -> Planner:
+    async def _fetch_files(self, root: BlockId, manifest: Manifest, writer: FolderWriter) -> Planner:
         self.progress.activity = Activity.FETCHING
         gate = PathGate(
             folds=await trio.to_thread.run_sync(folds_names, self._folder.staging.handle),
@@ -192,7 +175,8 @@ class Follower:
         already = self._folder.staging.written_bytes
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._place_files, planner, writer, already)
-            await self._swarm.fetch_runs(_RunSource(planner.groups(), self._swarm.hold, self._writer_lock))
+            hold = partial(self._swarm.hold, root)
+            await self._swarm.fetch_runs(root, _RunSource(planner.groups(), hold, self._writer_lock))
             nursery.cancel_scope.cancel()
         return planner
 

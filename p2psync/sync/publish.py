@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from p2psync.blocks.block import block_id
-from p2psync.errors import P2PSyncError
 from p2psync.ids import BlockId, DeviceId
 from p2psync.keys import FolderKeys
 from p2psync.manifest.entry import Entry
@@ -12,10 +11,9 @@ from p2psync.manifest.head import Head
 from p2psync.manifest.page import iter_pages
 from p2psync.manifest.tree import Manifest
 from p2psync.manifest.version import bump
-from p2psync.store.database import Database
 from p2psync.store.folder_state import FolderState
+from p2psync.sync.heads import NewestHead
 
-_HEAD_NOTE = "head"
 _NO_HEAD = bytes(32)
 
 
@@ -28,22 +26,6 @@ class Published:
     manifest: Manifest
 
 
-def load_head(database: Database, keys: FolderKeys) -> tuple[Head, bytes] | None:
-    """Return the newest head this folder has published or accepted, and its bytes."""
-    signed = database.note(_HEAD_NOTE)
-    if signed is None:
-        return None
-    try:
-        return Head.parse_untrusted(signed, keys), signed
-    except P2PSyncError:  # of another format, or of keys that were changed by hand: begin anew
-        return None
-
-
-def save_head(database: Database, signed: bytes) -> None:
-    """Remember the newest head; an older one will never be accepted again."""
-    database.set_note(_HEAD_NOTE, signed)
-
-
 class HeadWriter:
     """Makes the heads of a folder whose write key is here.
 
@@ -51,14 +33,16 @@ class HeadWriter:
         folder: The folder.
         keys: Keys of a writer.
         device: Who we are.
+        newest: The newest head; moved on by `publish`.
     """
 
-    def __init__(self, folder: FolderState, keys: FolderKeys, device: DeviceId) -> None:
+    def __init__(self, folder: FolderState, keys: FolderKeys, device: DeviceId, newest: NewestHead) -> None:
         self._database = folder.database
         self._index = folder.index
         self._pages = folder.pages
         self._keys = keys
         self._device = device
+        self._newest = newest
 
     def publish(self, now_ns: int, above_seq: int = 0) -> Published | None:
         """Make the next head, if the folder's manifest is not the newest head's, or that must be above `above_seq`.
@@ -66,34 +50,33 @@ class HeadWriter:
         Returns:
             The new head, or None where the one there still holds.
         """
-        known = load_head(self._database, self._keys)
+        before = self._newest.head
         manifest, root = self._build()
-        if known is not None and known[0].root == root and known[0].seq > above_seq:
+        if before is not None and before.root == root and before.seq > above_seq:
             return None
-        before = known[0] if known else None
         head = Head(
             folder=self._keys.folder,
             device=self._device,
             seq=max(before.seq if before else 0, above_seq) + 1,
             root=root,
             version=bump(before.version if before else {}, self._device),
-            previous=block_id(known[1]) if known else _NO_HEAD,
+            previous=block_id(self._newest.signed) if before else _NO_HEAD,
             time_ns=now_ns,
         )
         signed = head.signed(self._keys)
         with self._database.transaction():
-            save_head(self._database, signed)
+            self._newest.adopt(head, signed)
             # The version before stays, for peers that are in the middle of it.
             self._pages.sweep([*self._blocks_of(before.root if before else None), root, *manifest.pages])
         return Published(head, signed, manifest)
 
     def current(self) -> Published | None:
         """Return the newest head if its manifest is kept here."""
-        known = load_head(self._database, self._keys)
-        data = self._pages.get([known[0].root]) if known else {}
-        if known is None or not data:
+        head = self._newest.head
+        data = self._pages.get([head.root]) if head else {}
+        if head is None or not data:
             return None
-        return Published(known[0], known[1], Manifest.parse_untrusted(data[known[0].root]))
+        return Published(head, self._newest.signed, Manifest.parse_untrusted(data[head.root]))
 
     def _build(self) -> tuple[Manifest, BlockId]:
         ids: list[BlockId] = []

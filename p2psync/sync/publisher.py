@@ -9,9 +9,10 @@ from p2psync.keys import FolderKeys
 from p2psync.manifest.head import Head
 from p2psync.manifest.version import DEVICE_PREFIX_BYTES, bump, encode_version, parse_version
 from p2psync.store.folder_state import FolderState
-from p2psync.sync.events import Activity, FolderEvent, FolderProgress, PublishedHead
+from p2psync.sync.events import Activity, FolderEvent, FolderProgress, PublishedHead, Remark
 from p2psync.sync.exchange import HeadExchange
-from p2psync.sync.publish import HeadWriter, Published, load_head
+from p2psync.sync.heads import NewestHead
+from p2psync.sync.publish import HeadWriter, Published
 from p2psync.sync.scan import ScanPolicy, ScanReport, scan_folder
 from p2psync.sync.watch import Watcher, clock_ns
 
@@ -28,9 +29,9 @@ class Publisher:
         folder: The folder.
         keys: Keys of a writer.
         device: Who we are.
+        newest: The newest head.
         exchange: Takes our heads.
-        emit: Told of every head.
-        report: Told sentences that the user should see.
+        tell: Told of every head, and what else the user should see.
     """
 
     def __init__(
@@ -38,18 +39,19 @@ class Publisher:
         folder: FolderState,
         keys: FolderKeys,
         device: DeviceId,
+        newest: NewestHead,
         exchange: HeadExchange,
-        emit: Callable[[FolderEvent], None],
-        report: Callable[[str], None],
+        tell: Callable[[FolderEvent], None],
     ) -> None:
         self.progress = FolderProgress()
         self._folder = folder
         self._keys = keys
         self._device = device
         self._exchange = exchange
-        self._emit = emit
-        self._writer = HeadWriter(folder, keys, device)
-        self._watcher = Watcher(folder.root, report)
+        self._newest = newest
+        self._tell = tell
+        self._writer = HeadWriter(folder, keys, device, newest)
+        self._watcher = Watcher(folder.root, lambda sentence: tell(Remark(sentence)))
         self._seq_seen = 0
 
     async def run(self) -> None:
@@ -82,15 +84,15 @@ class Publisher:
         if published is None and first:
             published = self._writer.current()
         if published is not None:
-            self._exchange.publish(published.signed, published.head.root, None)
+            self._exchange.publish(published.signed, published.head.root, complete=True)
             self.progress.done_bytes = self.progress.total_bytes = published.manifest.size_bytes
-            self._emit(_published_event(published, report, is_new=is_new))
+            self._tell(_published_event(published, report, is_new=is_new))
         return report
 
     def _scan(self) -> ScanReport:
-        known = load_head(self._folder.database, self._keys)
+        newest = self._newest.head
         prefix = self._device[:DEVICE_PREFIX_BYTES]
-        count = bump(known[0].version if known else {}, self._device)[prefix]
+        count = bump(newest.version if newest else {}, self._device)[prefix]
 
         def version_of(before: bytes) -> bytes:
             return encode_version(parse_version(before) | {prefix: count})
