@@ -1,6 +1,7 @@
 """The trio face of any block store: worker threads, one limiter, work for each hop that is worth a hop."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 import trio
 
@@ -12,16 +13,26 @@ READ_BYTES = 1 << 20
 _FIRST_READ_BLOCKS = 2
 _GROWTH = 4
 
+RunSync = Callable[..., Awaitable[Any]]
+
 
 class ThreadedStore:
     """Reads and writes a blocking store from trio.
 
     A cancelled call waits for its thread, so a write has either happened or was never begun.
+
+    Args:
+        store: The blocking store.
+        limiter: How many calls may be in threads at once.
+        run_sync: What runs a call in a thread; under virtual time, which threads do not know, tests run it in place.
     """
 
-    def __init__(self, store: BlockStore, limiter: trio.CapacityLimiter) -> None:
+    def __init__(
+        self, store: BlockStore, limiter: trio.CapacityLimiter, *, run_sync: RunSync = trio.to_thread.run_sync
+    ) -> None:
         self._store = store
         self._limiter = limiter
+        self._run_sync = run_sync
 
     async def read(self, ids: Sequence[BlockId]) -> list[Payload | None]:
         """Return the bytes of the first blocks of `ids`: of at least one, then of more until they reach `READ_BYTES`.
@@ -31,7 +42,8 @@ class ThreadedStore:
         Raises:
             StoreError: The storage as a whole failed.
         """
-        return await trio.to_thread.run_sync(self._read_some, ids, limiter=self._limiter)
+        payloads: list[Payload | None] = await self._run_sync(self._read_some, ids, limiter=self._limiter)
+        return payloads
 
     async def write(self, blocks: Sequence[tuple[BlockId, Payload]]) -> list[BlockId]:
         """Verify and keep blocks; return the ids whose bytes did not match.
@@ -39,7 +51,8 @@ class ThreadedStore:
         Raises:
             StoreError: The disk is full or failed.
         """
-        return await trio.to_thread.run_sync(self._store.write, blocks, limiter=self._limiter)
+        wrong: list[BlockId] = await self._run_sync(self._store.write, blocks, limiter=self._limiter)
+        return wrong
 
     def _read_some(self, ids: Sequence[BlockId]) -> list[Payload | None]:
         # Lengths are not known before reading: steps grow with what the blocks so far turned out to be.

@@ -140,7 +140,8 @@ class Connection:
         # Judged before the body is kept: a stranger must not make us hold a megabyte.
         next_state(self.theirs, _STEPS.get(kind, Step.MESSAGE), blame=RemoteProtocolError)
         if kind == Kind.PART:
-            return self._place_part(*PART_HEAD.unpack(prefix), length)
+            id_, total, offset = PART_HEAD.unpack(prefix)
+            return self._place_part(id_, total, offset, length)
         return memoryview(bytearray(length))
 
     def _place_part(self, id_: BlockId, total: int, offset: int, length: int) -> memoryview:

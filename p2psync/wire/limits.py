@@ -27,7 +27,7 @@ MAX_BYE_BYTES = 1 << 10
 MAX_UNKNOWN_BYTES = FRAME_PAYLOAD_BYTES
 """A type of the future may carry payload; it is read and dropped."""
 MAX_UNKNOWN_FRAMES = 1000
-"""A peer of the future learns by the features in HELLO what we ignore; more than this is a peer that wastes our time."""
+"""A peer of the future learns by the features in HELLO what we ignore; more than this only wastes our time."""
 STAGING_BYTES = 64 << 10
 """Between frames up to this much is read at once, so that dozens of control messages cost one read."""
 
@@ -41,6 +41,9 @@ MAX_ANNOUNCED_BITS_BYTES = 16 << 20
 """Bit sets that one peer may announce: 134 million blocks that are in pages it holds in part."""
 MAX_UNASKED_BYTES = 64 << 20
 """Payload that nobody (any more) waits for: what a cancelled window may still bring, twice over."""
+
+MAX_LINKS = 200
+"""Links of one swarm: an accepted link costs us some 8 MB at worst; the field's clients take 50 to 200."""
 
 # --- what we ask of one peer ------------------------------------------------------------------------------------------
 
@@ -66,8 +69,8 @@ STALL_S = 30.0
 """A snubbed peer that still sends nothing it owes is dropped, even if it is the only one: a new link may do better."""
 SEND_STALL_S = 120.0
 """One frame of at most 1 MiB that does not leave for so long: below 9 KiB/s nobody is served."""
-CANCEL_GRACE_S = 1.0
-"""How long a farewell may take before the stream is closed."""
+FAREWELL_S = 0.5
+"""How long a farewell may take before the stream is closed: the user waits for it."""
 
 MAX_PART_TOTAL_BYTES = MAX_BLOCK_BYTES
 """A block that comes in parts is a block."""

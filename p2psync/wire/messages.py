@@ -181,10 +181,8 @@ def encode_body(message: Message) -> tuple[Kind, list[Buffer]]:
             return _IDS_KINDS[type(message)], [b"".join(ids)]
         case HeadOffer(head):
             return Kind.HEAD, [head]
-        case Ping():
-            return Kind.PING, []
-        case Pong():
-            return Kind.PONG, []
+        case Ping() | Pong():
+            return Kind.PING if isinstance(message, Ping) else Kind.PONG, []
         case _:
             return _encode_control(message)
 
