@@ -154,6 +154,7 @@ class Downloads:
         Raises:
             RemoteProtocolError: Too many that nobody asked for.
         """
+        link.flow.arrived(trio.current_time())
         cancels: dict[int, list[BlockId]] = {}
         for id_, data in message.blocks:
             others = self._picker.received(link.number, id_)

@@ -4,14 +4,16 @@ from enum import Enum, auto
 
 from p2psync.wire import limits
 
-START_WINDOW_BYTES = 4 << 20
-"""Before a rate is known: 40 ms at 100 MB/s, 3 s at 10 Mbit/s."""
+START_WINDOW_BYTES = 2 << 20
+"""Before a rate is known: 20 ms at 100 MB/s, 2 s at 10 Mbit/s."""
 MIN_WINDOW_BYTES = 128 << 10
 """Keeps a peer of 50 KiB/s busy between two ticks."""
 MAX_WINDOW_BYTES = 32 << 20
 """Rate times round trip at 10 Gbit/s and 25 ms; all of it may become unwritten payload."""
-WINDOW_S = 1.5
-"""Far above any round trip, far below what a slow peer may hold the end back for."""
+WINDOW_S = 0.5
+"""What a peer is asked for ahead, on top of two delays: it bridges two ticks, and is all that a slow peer may hold the
+end back by. More would commit us to the same blocks as everybody else."""
+MAX_DELAY_S = 2.0
 _NEW_SHARE = 0.4
 """Weight of the newest measurement: a change of rate is followed within a second."""
 
@@ -28,6 +30,8 @@ class PeerFlow:
         self.rate_bytes_per_s = 0.0
         self.snubbed = False
         self._measured = False
+        self._delay_s = MAX_DELAY_S
+        self._waiting_since: float | None = None
         self._useful_at = now
         self._useful_bytes = 0
         self._ticked_at = now
@@ -41,13 +45,21 @@ class PeerFlow:
             return MIN_WINDOW_BYTES
         if not self._measured:
             return START_WINDOW_BYTES
-        return max(MIN_WINDOW_BYTES, min(MAX_WINDOW_BYTES, int(self.rate_bytes_per_s * WINDOW_S)))
+        seconds = WINDOW_S + 2 * self._delay_s
+        return max(MIN_WINDOW_BYTES, min(MAX_WINDOW_BYTES, int(self.rate_bytes_per_s * seconds)))
 
     def asked(self, now: float) -> None:
         """Take note that the peer owes us something; patience begins now if it owed nothing."""
         if not self._owing:
             self._useful_at = max(self._useful_at, now - limits.SNUB_S) if self.snubbed else now
+            self._waiting_since = now
         self._owing = True
+
+    def arrived(self, now: float) -> None:
+        """Blocks came; the first after a pause shows the delay of the path, the peer's disk included."""
+        if self._waiting_since is not None:
+            self._delay_s = min(self._delay_s, now - self._waiting_since)
+            self._waiting_since = None
 
     def tick(self, now: float, payload_bytes: int, *, owing: bool) -> None:
         """Measure: `payload_bytes` were received in all since the link began."""

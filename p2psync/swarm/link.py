@@ -7,9 +7,9 @@ import trio
 
 from p2psync.errors import IntegrityError, P2PSyncError, RemoteProtocolError, StoreError
 from p2psync.ids import BlockId, DeviceId, PeerAddress
+from p2psync.manifest.head import Standing
 from p2psync.store.base import Payload
 from p2psync.store.threaded import ThreadedStore
-from p2psync.manifest.head import Standing
 from p2psync.swarm.flow import LifeWatch, Meter, PeerFlow, Pulse
 from p2psync.swarm.holdings import Holdings
 from p2psync.swarm.outbox import Outbox

@@ -117,10 +117,16 @@ class Net:
     def __init__(self) -> None:
         self._listeners: dict[PeerAddress, tuple[Host, trio.MemorySendChannel[SimStream]]] = {}
         self._cut: set[Host] = set()
+        self._names: dict[DeviceId, str] = {}
+
+    def name_of(self, device: DeviceId) -> str:
+        """Return the host name of a device that ever listened, or nothing."""
+        return self._names.get(device, "")
 
     def listen(self, host: Host, address: PeerAddress) -> trio.MemoryReceiveChannel[SimStream]:
         send, receive = trio.open_memory_channel[SimStream](100)
         self._listeners[address] = (host, send)
+        self._names[host.device] = host.name
         return receive
 
     def stop(self, address: PeerAddress) -> None:
