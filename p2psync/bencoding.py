@@ -70,6 +70,13 @@ class Fields:
             raise self._refusal(key, f"has {len(value)} bytes")
         return value
 
+    def items(self, key: bytes, *, default: list[Value] | None = None) -> list[Value]:
+        """Return a list, its items unchecked."""
+        value = self._fields.get(key, default)
+        if not isinstance(value, list):
+            raise self._refusal(key, "must be a list")
+        return value
+
     def mapping(self, key: bytes) -> Value:
         """Return a dictionary, for `Fields` to take in turn."""
         value = self._fields.get(key)

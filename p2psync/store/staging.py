@@ -137,15 +137,17 @@ class Staging:
             StoreError: The disk is full or failed; the block is still waited for.
         """
         with self._lock:
-            waiting = self._waiting.get(block, ())
-        for file, slot in waiting:
+            waiting = self._waiting.pop(block, [])
+        while waiting:
+            file, slot = waiting[-1]
             try:
                 self._write_at(file, slot, data)
             except OSError as error:
+                with self._lock:
+                    self._waiting.setdefault(block, []).extend(waiting)
                 raise store_error(error, f"cannot write {os.fsdecode(file.entry.path)!r}") from None
             self._written(file, slot, block)
-        with self._lock:
-            self._waiting.pop(block, None)
+            waiting.pop()
 
     def take_finished(self, most: int) -> list[StagedFile]:
         """Return files that are complete, to be put in their places; `settle` must follow for each."""

@@ -35,6 +35,11 @@ class Offer:
             self._bits[page] = bytearray(holding.bits)
             self._lacking[page] = holding.blocks - int.from_bytes(holding.bits, "big").bit_count()
 
+    def extend(self, holdings: Mapping[BlockId, PageHolding]) -> None:
+        """Take what is held of more pages, and let `changes` tell of it."""
+        self.hold(holdings)
+        self._changed.update((page, None) for page, holding in holdings.items() if any(holding.bits))
+
     def add(self, page: BlockId, position: int) -> None:
         """One more block is held; pages that `hold` was not told of are not announced."""
         bits = self._bits.get(page)

@@ -136,6 +136,12 @@ class Swarm:
         for link in self._links.values():
             self._introduce(link)
 
+    def hold(self, root: BlockId, holdings: Mapping[BlockId, PageHolding]) -> None:
+        """Tell what is held of more pages of a manifest; without effect if another one was published since."""
+        if root == self._offer.root:
+            self._offer.extend(holdings)
+            self._to_announce.set()
+
     def complete(self, root: BlockId) -> None:
         """Everything of this manifest is held now; without effect if another one was published since."""
         if root == self._offer.root and not self._offer.complete:

@@ -169,10 +169,8 @@ class Planner:
     def _reuse(self, file: StagedFile, waits: list[tuple[int, BlockId]]) -> list[tuple[int, BlockId]]:
         """Copy what stands elsewhere in the folder; return what does not."""
         held = self._folder.index.places([block for _, block in waits])
-        if not held:
-            return waits
         found: set[BlockId] = set()
-        candidates = iter([block for _, block in waits if block in held])
+        candidates = iter([block for _, block in waits if block in held or self._staging.whole_file_of(block)])
         while some := list(islice(candidates, _REUSE_BATCH)):
             for block, data in zip(some, self._folder.store.read(some), strict=True):
                 if data is not None:
