@@ -30,15 +30,14 @@ class Offer:
         self._changed: dict[BlockId, None] = {}
 
     def hold(self, holdings: Mapping[BlockId, PageHolding]) -> None:
-        """Take what is held of the manifest's pages, also where that is nothing."""
+        """Take what is held of the manifest's pages, also where that is nothing; adds to what is known."""
         for page, holding in holdings.items():
-            self._bits[page] = bytearray(holding.bits)
-            self._lacking[page] = holding.blocks - int.from_bytes(holding.bits, "big").bit_count()
-
-    def extend(self, holdings: Mapping[BlockId, PageHolding]) -> None:
-        """Take what is held of more pages, and let `changes` tell of it."""
-        self.hold(holdings)
-        self._changed.update((page, None) for page, holding in holdings.items() if any(holding.bits))
+            known = int.from_bytes(self._bits.get(page, b""), "big")
+            joined = known | int.from_bytes(holding.bits, "big")
+            self._bits[page] = bytearray(joined.to_bytes(len(holding.bits), "big"))
+            self._lacking[page] = holding.blocks - joined.bit_count()
+            if joined != known:
+                self._changed[page] = None
 
     def add(self, page: BlockId, position: int) -> None:
         """One more block is held; pages that `hold` was not told of are not announced."""

@@ -129,7 +129,7 @@ class Swarm:
             head: The signed head.
             root: Its root.
             complete: We hold every block; then `holdings` is not needed.
-            holdings: What we hold of each page; blocks that are fetched later are announced for these pages only.
+            holdings: What we hold of each page. Blocks fetched later are announced for pages told of here or by `hold`.
         """
         self._offer = Offer(head, root, complete=complete)
         self._offer.hold(holdings or {})
@@ -139,7 +139,7 @@ class Swarm:
     def hold(self, root: BlockId, holdings: Mapping[BlockId, PageHolding]) -> None:
         """Tell what is held of more pages of a manifest; without effect if another one was published since."""
         if root == self._offer.root:
-            self._offer.extend(holdings)
+            self._offer.hold(holdings)
             self._to_announce.set()
 
     def complete(self, root: BlockId) -> None:
