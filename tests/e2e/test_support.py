@@ -8,6 +8,7 @@ import sys
 import threading
 
 import pytest
+
 from e2e import lab
 from e2e.compare import differences
 from e2e.program import Program, eventually
@@ -134,7 +135,7 @@ def answering(payload):
 
 
 def address_of(listener):
-    return "127.0.0.1:%d" % listener.getsockname()[1]
+    return f"127.0.0.1:{listener.getsockname()[1]}"
 
 
 def dial(relay):
