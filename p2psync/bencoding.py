@@ -20,19 +20,24 @@ def encode(value: Any) -> bytes:  # noqa: ANN401 - nested literals of ints, byte
     return encoded
 
 
-def decode(data: bytes, *, blame: type[P2PSyncError] = RemoteProtocolError) -> Value:
-    """Decode one canonical value that fills `data` exactly.
+def decode(data: bytes, *, canonical: bool = True, blame: type[P2PSyncError] = RemoteProtocolError) -> Value:
+    """Decode one value that fills `data` exactly.
+
+    Args:
+        data: A stranger's bytes.
+        canonical: False for the formats of others, whose keys come unsorted.
+        blame: The family of the error.
 
     Raises:
-        P2PSyncError: Of the family `blame`, if `data` is anything else.
+        P2PSyncError: Of the family `blame`, if `data` is no bencode, or not the only encoding of its value.
     """
     try:
         value: Value = bencodepy.decode(data)
-        canonical = encode(value) == data
+        accepted = not canonical or encode(value) == data
     except (bencodepy.BencodeDecodeError, ValueError, KeyError, IndexError, TypeError, RecursionError):
-        canonical = False
-    if not canonical:
-        raise blame(f"{len(data)} bytes that are not canonical bencode")
+        accepted = False
+    if not accepted:
+        raise blame(f"{len(data)} bytes that are not {'canonical ' if canonical else ''}bencode")
     return value
 
 
@@ -65,11 +70,11 @@ class Fields:
             raise self._refusal(key, f"has {len(value)} bytes")
         return value
 
-    def items(self, key: bytes, *, default: list[Value] | None = None) -> list[Value]:
-        """Return a list, its items unchecked."""
-        value = self._fields.get(key, default)
-        if not isinstance(value, list):
-            raise self._refusal(key, "must be a list")
+    def mapping(self, key: bytes) -> Value:
+        """Return a dictionary, for `Fields` to take in turn."""
+        value = self._fields.get(key)
+        if not isinstance(value, Mapping):
+            raise self._refusal(key, "must be a dictionary")
         return value
 
     def octet_strings(self, key: bytes, *, default: list[bytes] | None = None) -> list[bytes]:

@@ -1,0 +1,228 @@
+"""Peers from trackers: announce, wait as long as they ask, announce again; tell them when we leave."""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import trio
+
+from p2psync.discovery.http_announce import announce_http
+from p2psync.discovery.tiers import Tiers
+from p2psync.errors import P2PSyncError, RemoteProtocolError, UnreachableError
+from p2psync.ids import InfoHash, PeerAddress, PeerId
+from p2psync.wire.announce import Announce, Event, TrackerAnswer
+from p2psync.wire.tracker_http import TrackerRefusalError
+
+ANSWER_S = 10.0
+FAREWELL_S = 1.0
+"""How long leaving may take: a user who pressed Ctrl-C waits for it."""
+_FIRST_RETRY_S = 2.0
+_LONGEST_RETRY_S = 600.0
+_LONGEST_INTERVAL_S = 3600.0
+_SHORTEST_INTERVAL_S = 1.0
+_GROWTH = 1.6
+_FAMILIES: tuple[int, ...] = (trio.socket.AF_INET, trio.socket.AF_INET6)
+
+Found = Callable[[Sequence[PeerAddress]], None]
+Report = Callable[[str, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What we tell trackers of ourselves, in bytes."""
+
+    uploaded: int
+    downloaded: int
+    left: int
+
+
+class TrackerSource:
+    """Announces one swarm to its trackers (BEP 3, 7, 12, 15, 31) and passes on the peers they name."""
+
+    def __init__(  # noqa: PLR0913 - who we are, in five parts, and whom to tell
+        self,
+        tiers: Sequence[Sequence[str]],
+        *,
+        info_hash: InfoHash,
+        peer_id: PeerId,
+        port: int,
+        progress: Callable[[], Progress],
+        rng: random.Random,
+        report: Report = lambda url, outcome: None,
+        families: Sequence[int] = _FAMILIES,
+    ) -> None:
+        """Take where to announce and what.
+
+        Args:
+            tiers: URLs, `http://`, `https://` or `udp://`; a later tier is asked if an earlier one failed.
+            info_hash: Of the swarm.
+            peer_id: How we call ourselves.
+            port: Where we listen.
+            progress: Gives the current numbers; asked at each announce.
+            rng: For the order of trackers, and for jitter.
+            report: Told after each announce which tracker it was and, in a sentence, what came of it.
+            families: Address families we listen on: each is announced from an address of its own.
+        """
+        self._tiers = Tiers(tiers, rng)
+        self._announce = Announce(info_hash, peer_id, port, key=rng.getrandbits(32))
+        self._progress = progress
+        self._rng = rng
+        self._report = report
+        self._families = families
+        self._tracker_ids: dict[str, bytes] = {}
+        self._joined: set[str] = set()
+        self._banned_by: set[str] = set()
+        self._completed = False
+        self._wake = trio.Event()
+
+    def completed(self) -> None:
+        """Tell trackers, now, that our download is complete; peers that are no seeds can then find us as one."""
+        self._completed = True
+        self._wake.set()
+
+    async def run(self, found: Found) -> None:
+        """Announce until cancelled, then say goodbye for at most a second."""
+        try:
+            await self._announce_for_ever(found)
+        finally:
+            with trio.CancelScope(shield=True), trio.move_on_after(FAREWELL_S):
+                await self._leave()
+
+    async def _announce_for_ever(self, found: Found) -> None:
+        failures, lonely = 0, 0
+        while True:
+            answer = await self._ask_tiers()
+            if answer is None:
+                failures += 1
+                delay_s = min(_FIRST_RETRY_S * _GROWTH**failures, _LONGEST_RETRY_S) * (1 + self._rng.random() / 2)
+            else:
+                failures = 0
+                if answer.peers:
+                    found(answer.peers)
+                lonely = 0 if self._names_others(answer) else lonely + 1
+                delay_s = _delay_s(answer, lonely)
+            with trio.move_on_after(delay_s):
+                await self._wake.wait()
+            self._wake = trio.Event()
+
+    async def _ask_tiers(self) -> TrackerAnswer | None:
+        """Ask one tracker after another until one answers; None if none did."""
+        for url in self._tiers:
+            if url in self._banned_by:
+                continue
+            try:
+                answer = await self._ask(url, self._next_event(url))
+            except P2PSyncError as error:
+                self._note_failure(url, error)
+                continue
+            self._tiers.promote(url)
+            self._joined.add(url)
+            self._report(url, _outcome(answer))
+            return answer
+        return None
+
+    def _next_event(self, url: str) -> Event:
+        if url not in self._joined:
+            return Event.STARTED
+        if self._completed:
+            self._completed = False
+            return Event.COMPLETED
+        return Event.NONE
+
+    def _note_failure(self, url: str, error: P2PSyncError) -> None:
+        if isinstance(error, TrackerRefusalError) and error.retry_after_s is None:
+            self._banned_by.add(url)
+        refused = "refuses: " if isinstance(error, TrackerRefusalError) else ""
+        self._report(url, f"{refused}{error}")
+
+    async def _ask(self, url: str, event: Event) -> TrackerAnswer:
+        """Announce once from an address of each family, and join what was answered.
+
+        Raises:
+            P2PSyncError: None was answered; the error is that of the first family that has a tracker to ask.
+        """
+        answers: list[TrackerAnswer] = []
+        errors: list[P2PSyncError] = []
+
+        async def ask(family: int) -> None:
+            try:
+                answers.append(await self._ask_from(url, event, family))
+            except P2PSyncError as error:
+                errors.append(error)
+
+        async with trio.open_nursery() as nursery:
+            for family in self._families:
+                nursery.start_soon(ask, family)
+        if answers:
+            return _joined(answers)
+        raise next((error for error in errors if not isinstance(error, UnreachableError)), errors[0])
+
+    async def _ask_from(self, url: str, event: Event, family: int) -> TrackerAnswer:
+        progress = self._progress()
+        announce = self._announce._replace(
+            event=event,
+            uploaded=progress.uploaded,
+            downloaded=progress.downloaded,
+            left=progress.left,
+            numwant=0 if event is Event.STOPPED else self._announce.numwant,
+        )
+        try:
+            with trio.fail_after(ANSWER_S):
+                return await self._send(url, announce, family)
+        except trio.TooSlowError as error:
+            raise UnreachableError(f"it did not answer within {ANSWER_S:.0f} seconds") from error
+
+    async def _send(self, url: str, announce: Announce, family: int) -> TrackerAnswer:
+        scheme = urlsplit(url).scheme
+        if scheme in ("http", "https"):
+            tracker_id = self._tracker_ids.get(url, b"")
+            answer = await announce_http(url, announce, family=family, tracker_id=tracker_id)
+            self._tracker_ids[url] = answer.tracker_id or tracker_id
+            return answer
+        raise RemoteProtocolError(f"{scheme}: is no kind of tracker known here")
+
+    def _names_others(self, answer: TrackerAnswer) -> bool:
+        """Say whether there is somebody besides us: a peer on another port than ours, or two on ours."""
+        return any(peer.port != self._announce.port for peer in answer.peers) or len(answer.peers) > 1
+
+    async def _leave(self) -> None:
+        async with trio.open_nursery() as nursery:
+            for url in self._joined:
+                nursery.start_soon(self._say_goodbye, url)
+
+    async def _say_goodbye(self, url: str) -> None:
+        try:
+            await self._ask(url, Event.STOPPED)
+        except P2PSyncError as error:
+            self._report(url, f"could not be told that we leave: {error}")
+
+
+def _delay_s(answer: TrackerAnswer, lonely: int) -> float:
+    """Return the tracker's interval or, after `lonely` answers without a peer in a row, less if it allows that."""
+    interval_s = min(max(float(answer.interval_s), _SHORTEST_INTERVAL_S), _LONGEST_INTERVAL_S)
+    if not lonely:
+        return max(interval_s, min(float(answer.min_interval_s), _LONGEST_INTERVAL_S))
+    sooner_s = max(_FIRST_RETRY_S * _GROWTH ** min(lonely - 1, 30), float(answer.min_interval_s))
+    return min(sooner_s, interval_s)
+
+
+def _joined(answers: Sequence[TrackerAnswer]) -> TrackerAnswer:
+    """Return one answer with the peers of all; the shortest interval counts, for it is the same tracker."""
+    first = min(answers, key=lambda answer: answer.interval_s)
+    others = [peer for answer in answers if answer is not first for peer in answer.peers]
+    return TrackerAnswer(
+        first.interval_s,
+        max(answer.min_interval_s for answer in answers),
+        (*first.peers, *others),
+        first.complete,
+        first.incomplete,
+        next((answer.warning for answer in answers if answer.warning), ""),
+        first.tracker_id,
+        first.external_ip,
+    )
+
+
+def _outcome(answer: TrackerAnswer) -> str:
+    warning = f" ({answer.warning})" if answer.warning else ""
+    return f"names {len(answer.peers)} peers{warning}"

@@ -1,0 +1,195 @@
+"""The tracker's rules: who is answered, what is kept of an announce, how many peers are told, when to come again."""
+
+import enum
+import ipaddress
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from p2psync.ids import InfoHash
+from p2psync.wire.announce import UNKNOWN_LEFT, Announce, Event, SwarmCounts
+from tracker.access import Access, RateLimiter
+from tracker.addresses import is_loopback, is_private, owner
+from tracker.swarms import Change, Kept, PeerUpdate, Role, StoreUnavailableError, SwarmStore, SwarmView
+
+
+class Outcome(enum.IntEnum):
+    """How an announce ended, for metrics; all but the first three are refusals."""
+
+    OK = 0
+    NOT_KEPT = 1
+    STOPPED = 2
+    DENIED = 3
+    RATE_LIMITED = 4
+    FULL = 5
+    STORE_AWAY = 6
+    MALFORMED = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the operator decides.
+
+    Attributes:
+        interval_s: Between two announces of a peer, more or less (`jitter`).
+        min_interval_s: What clients are asked not to go below.
+        small_swarm_interval_s: While a swarm has fewer than `small_swarm_peers`: two peers that came at the same moment
+            missed each other, and nothing else makes them meet.
+        max_interval_s: What the interval grows to, at most, as peers become more than `announces_per_s` allows.
+        announces_per_s: What this tracker wants to answer in the long run.
+        jitter: Share of the interval that chance adds or takes, so that peers who came together drift apart.
+        numwant: Peers told to a client that does not say how many it wants.
+        max_numwant: Peers told to any.
+        rate_per_s: Announces a second from one address (IPv6: one /64); 0 for no limit. This machine has none.
+        burst: Announces at once from one address.
+        claimed_ip: Whether `ip=` of a client in a private network is believed.
+    """
+
+    interval_s: int = 1800
+    min_interval_s: int = 60
+    small_swarm_interval_s: int = 60
+    small_swarm_peers: int = 3
+    max_interval_s: int = 7200
+    announces_per_s: int = 10_000
+    jitter: float = 0.1
+    numwant: int = 50
+    max_numwant: int = 200
+    rate_per_s: float = 50.0
+    burst: int = 500
+    claimed_ip: bool = False
+
+
+LAN_POLICY = Policy(interval_s=60, min_interval_s=2, small_swarm_interval_s=10)
+"""For a share's own tracker: few peers, who should find each other at once."""
+
+
+class Refusal(NamedTuple):
+    """No peers, and why.
+
+    Attributes:
+        retry_in_min: None for never, 0 to say nothing of it.
+    """
+
+    outcome: Outcome
+    reason: str
+    retry_in_min: int | None = 0
+
+
+class Answer(NamedTuple):
+    """Peers, and when to come again."""
+
+    view: SwarmView
+    interval_s: int
+    min_interval_s: int
+    warning: str = ""
+
+    @property
+    def outcome(self) -> Outcome:
+        """How this announce ended."""
+        if self.view.kept is Kept.LEFT:
+            return Outcome.STOPPED
+        return Outcome.NOT_KEPT if self.warning else Outcome.OK
+
+
+_DENIED = Refusal(Outcome.DENIED, "this tracker does not serve this torrent", None)
+_RATE_LIMITED = Refusal(Outcome.RATE_LIMITED, "too many announces from your address", 5)
+_FULL = Refusal(Outcome.FULL, "this tracker serves as many torrents as it can", 30)
+_STORE_AWAY = Refusal(Outcome.STORE_AWAY, "this tracker has a short break, announce again soon", 1)
+_WARNINGS = {
+    Kept.PEERS_FULL: "this tracker knows as many peers as it can and will not tell others of you",
+    Kept.ADDRESS_FULL: "too many peers at your address, others will not be told of this one",
+}
+
+
+class TrackerService:
+    """Announces and scrapes, from whatever protocol, applied to a store."""
+
+    def __init__(self, store: SwarmStore, policy: Policy, rng: random.Random, access: Access | None = None) -> None:
+        self.store = store
+        self.access = access or Access()
+        self.policy = policy
+        self._rng = rng
+        self._rates = RateLimiter(policy.rate_per_s, policy.burst)
+
+    async def announce(self, arrivals: Sequence[tuple[bytes, Announce]], now: float) -> list[Answer | Refusal]:
+        """Answer a batch of announces, in order.
+
+        Args:
+            arrivals: Each with the 4 or 16 bytes of the address it came from.
+            now: Seconds of the store's clock.
+        """
+        interval_s = self._interval_s()
+        lifetime_s = 2 * interval_s + self.policy.min_interval_s
+        refusals = [self._refusal(ip, announce, now) for ip, announce in arrivals]
+        updates = [
+            self._update(ip, announce, lifetime_s)
+            for (ip, announce), refusal in zip(arrivals, refusals, strict=True)
+            if refusal is None
+        ]
+        try:
+            views = iter(await self.store.announce(updates, now))
+        except StoreUnavailableError:
+            return [refusal or _STORE_AWAY for refusal in refusals]
+        return [refusal or self._answer(next(views), interval_s) for refusal in refusals]
+
+    async def scrape(self, hashes: Sequence[InfoHash], now: float) -> dict[InfoHash, SwarmCounts]:
+        """Return the counts of those swarms that are served, zeroes where nobody is known.
+
+        Raises:
+            StoreUnavailableError: As it says.
+        """
+        served = [info_hash for info_hash in dict.fromkeys(hashes) if self.access.permits(info_hash)]
+        return dict(zip(served, await self.store.scrape(served, now), strict=True))
+
+    def _refusal(self, ip: bytes, announce: Announce, now: float) -> Refusal | None:
+        if not is_loopback(ip) and not self._rates.admit(owner(ip), now):
+            return _RATE_LIMITED
+        if not self.access.permits(announce.info_hash):
+            return _DENIED
+        return None
+
+    def _update(self, ip: bytes, announce: Announce, lifetime_s: int) -> PeerUpdate:
+        if announce.claimed_ip and self.policy.claimed_ip and is_private(ip):
+            ip = _believable(announce.claimed_ip, ip)
+        event = announce.event
+        return PeerUpdate(
+            announce.info_hash,
+            ip + announce.port.to_bytes(2, "big"),
+            announce.peer_id + announce.key.to_bytes(4, "big"),
+            _role(announce.left, event),
+            Change.LEAVE if event == Event.STOPPED else Change.COMPLETE if event == Event.COMPLETED else Change.STAY,
+            self.policy.numwant if announce.numwant < 0 else min(announce.numwant, self.policy.max_numwant),
+            lifetime_s,
+            not announce.compact and not announce.no_peer_id,
+        )
+
+    def _interval_s(self) -> int:
+        """Return the interval at which as many peers as there are make no more announces than are wanted."""
+        policy = self.policy
+        if not policy.announces_per_s:
+            return policy.interval_s
+        needed_s = self.store.totals().peers // policy.announces_per_s
+        return max(policy.interval_s, min(needed_s, policy.max_interval_s))
+
+    def _answer(self, view: SwarmView, interval_s: int) -> Answer | Refusal:
+        if view.kept is Kept.SWARMS_FULL:
+            return _FULL
+        policy, counts = self.policy, view.counts
+        if counts.complete + counts.incomplete < policy.small_swarm_peers:
+            interval_s = min(interval_s, policy.small_swarm_interval_s)
+        interval_s = max(1, round(interval_s * (1 + policy.jitter * (2 * self._rng.random() - 1))))
+        return Answer(view, interval_s, min(interval_s, policy.min_interval_s), _WARNINGS.get(view.kept, ""))
+
+
+def _role(left: int, event: int) -> Role:
+    if not left or (left == UNKNOWN_LEFT and event == Event.COMPLETED):
+        return Role.SEED
+    return Role.PARTIAL_SEED if event == Event.PAUSED else Role.DOWNLOADER
+
+
+def _believable(claimed: bytes, source: bytes) -> bytes:
+    """Return the claimed address if it is one that a peer of this family can have, else the one it came from."""
+    address = ipaddress.ip_address(claimed)
+    impossible = address.is_multicast or address.is_unspecified or address.is_reserved or is_loopback(claimed)
+    return source if impossible or len(claimed) != len(source) else claimed
