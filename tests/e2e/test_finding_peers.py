@@ -6,10 +6,10 @@ import urllib.request
 
 import pytest
 
-from e2e import lab
-from e2e.compare import differences
-from e2e.program import code_of, eventually, get, serve_tracker, share
-from e2e.tree import make_random_tree
+from tests.e2e import lab
+from tests.e2e.compare import differences
+from tests.e2e.program import code_of, eventually, get, serve_tracker, share
+from tests.e2e.tree import make_random_tree
 
 
 @pytest.fixture

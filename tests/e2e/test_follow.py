@@ -5,10 +5,10 @@ import shutil
 
 import pytest
 
-from e2e.compare import differences
-from e2e.program import code_of, eventually, follow, share
-from e2e.relay import Relay
-from e2e.tree import make_random_file, make_random_tree
+from tests.e2e.compare import differences
+from tests.e2e.program import code_of, eventually, follow, share
+from tests.e2e.relay import Relay
+from tests.e2e.tree import make_random_file, make_random_tree
 
 MIB = 1 << 20
 CONTROL_BYTES = 256 << 10

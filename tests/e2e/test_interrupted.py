@@ -6,11 +6,11 @@ import time
 
 import pytest
 
-from e2e import lab
-from e2e.compare import differences, snapshot
-from e2e.program import code_of, eventually, follow, get, share
-from e2e.relay import Relay
-from e2e.tree import make_random_file, make_random_tree
+from tests.e2e import lab
+from tests.e2e.compare import differences, snapshot
+from tests.e2e.program import code_of, eventually, follow, get, share
+from tests.e2e.relay import Relay
+from tests.e2e.tree import make_random_file, make_random_tree
 
 MIB = 1 << 20
 

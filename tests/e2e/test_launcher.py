@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from e2e.program import eventually
+from tests.e2e.program import eventually
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 # Built by the project itself, so that pip needs no network here.

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from e2e.program import LOOPBACK, WITHOUT_PRIVILEGE, Program, ask, code_of, get, share
-from e2e.tree import make_random_tree
+from tests.e2e.program import LOOPBACK, WITHOUT_PRIVILEGE, Program, ask, code_of, get, share
+from tests.e2e.tree import make_random_tree
 
 AS_A_USER = WITHOUT_PRIVILEGE if os.geteuid() == 0 else ()
 ROOT = Path(__file__).parents[2]

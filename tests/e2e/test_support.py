@@ -9,11 +9,11 @@ import threading
 
 import pytest
 
-from e2e import lab
-from e2e.compare import differences
-from e2e.program import Program, eventually
-from e2e.relay import Relay
-from e2e.tree import make_random_file, make_random_tree, make_specials, make_strange_tree, size_bytes
+from tests.e2e import lab
+from tests.e2e.compare import differences
+from tests.e2e.program import Program, eventually
+from tests.e2e.relay import Relay
+from tests.e2e.tree import make_random_file, make_random_tree, make_specials, make_strange_tree, size_bytes
 
 PRINTER = "import json, sys, time; print(json.dumps({'event': 'ready', 'n': 1}), flush=True); "
 

@@ -4,10 +4,10 @@ import shutil
 
 import pytest
 
-from e2e.compare import differences
-from e2e.program import code_of, get, share
-from e2e.relay import Relay
-from e2e.tree import make_random_file, make_random_tree, size_bytes
+from tests.e2e.compare import differences
+from tests.e2e.program import code_of, get, share
+from tests.e2e.relay import Relay
+from tests.e2e.tree import make_random_file, make_random_tree, size_bytes
 
 MIB = 1 << 20
 # Pages, heads and handshakes of a small folder.
