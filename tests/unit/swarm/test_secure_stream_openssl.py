@@ -44,16 +44,12 @@ async def read_until(pipe, text):
 async def test_a_peer_may_ask_for_new_keys_at_any_time(nursery, tmp_path):
     listeners = await open_listeners(PeerAddress("127.0.0.1", 0))
     port = listeners[0].socket.getsockname()[1]
-    client = await nursery.start(
-        lambda task_status: trio.run_process(
-            command(tmp_path, port),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-            task_status=task_status,
-        )
-    )
+
+    async def run_client(task_status):
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        await trio.run_process(command(tmp_path, port), check=False, task_status=task_status, **pipes)
+
+    client = await nursery.start(run_client)
     with trio.fail_after(20):
         async with SecureStream(await listeners[0].accept(), server_context(KEYS, SERVER_KEY)) as stream:
             await stream.do_handshake()
