@@ -157,6 +157,8 @@ class LanSource:
     ) -> None:
         while True:
             datagram, host = await group.receive()
+            if _needs_zone(host):
+                continue
             try:
                 announce = parse_lan_announce(datagram)
             except RemoteProtocolError:
@@ -175,3 +177,9 @@ class LanSource:
         if not self._was_reported:
             self._was_reported = True
             self._report(sentence)
+
+
+def _needs_zone(host: str) -> bool:
+    """Say whether `host` means nothing without an interface: no other machine, nor a list of peers, could use it."""
+    address = ipaddress.ip_address(host)
+    return address.version == 6 and address.is_link_local

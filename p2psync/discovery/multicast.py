@@ -10,6 +10,7 @@ import trio
 
 # Room for one byte more than any announcement may have, and a whole one besides.
 _RECEIVE_BYTES = 2048
+_ALL_HOSTS = "224.0.0.1"
 # <linux/in.h>, <linux/in6.h>; Python does not name them. Without them Linux gives this socket what any program of this
 # machine has joined, on any interface.
 _MULTICAST_ALL = {socket.AF_INET: (socket.IPPROTO_IP, 49), socket.AF_INET6: (socket.IPPROTO_IPV6, 29)}
@@ -23,6 +24,18 @@ def choose_interfaces(interfaces: Iterable[tuple[int, str]], *, loopback: bool) 
         loopback: Which of the two is wanted.
     """
     return [index for index, name in interfaces if (name.rstrip("0123456789") == "lo") is loopback]
+
+
+def interface_hosts(interfaces: Iterable[int]) -> list[str]:
+    """Return the IPv4 address of each of these interfaces that has one; nothing is sent."""
+    hosts = []
+    for index in interfaces:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, suppress(OSError):
+            # What this socket would send to a group would leave from the address we look for.
+            probe.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, struct.pack("@8xi", index))
+            probe.connect((_ALL_HOSTS, 9))
+            hosts.append(str(probe.getsockname()[0]))
+    return [host for host in hosts if host != "0.0.0.0"]
 
 
 class MulticastGroup:

@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from p2psync.discovery.lan import AnnounceTimes, LanSource
-from p2psync.discovery.multicast import MulticastGroup, choose_interfaces
+from p2psync.discovery.multicast import MulticastGroup, choose_interfaces, interface_hosts
 from p2psync.ids import InfoHash, PeerAddress
 from p2psync.wire.lan import LAN_GROUP_IPV4
 
@@ -188,6 +188,14 @@ def test_loopback_is_used_alone_or_not_at_all():
     interfaces = [(1, "lo"), (2, "eth0"), (3, "wlan0"), (4, "lowpan0"), (5, "lo0")]
     assert choose_interfaces(interfaces, loopback=True) == [1, 5]
     assert choose_interfaces(interfaces, loopback=False) == [2, 3, 4]
+
+
+def test_the_addresses_of_interfaces_are_ours():
+    for host in interface_hosts(index for index, _ in socket.if_nameindex()):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ours:
+            ours.bind((host, 0))
+            assert host != "0.0.0.0"
+    assert interface_hosts([99_999]) == []
 
 
 async def test_a_group_hears_only_what_it_has_joined(lan_port):
