@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import trio
 
+from p2psync.discovery.multicast import choose_interfaces, interface_hosts
 from p2psync.errors import ConfigError, UnreachableError
 from p2psync.ids import PeerAddress
 
@@ -80,12 +81,15 @@ def reachable_addresses(listeners: Sequence[trio.SocketListener]) -> list[PeerAd
     """Return where others may reach us, best first: what a link should name.
 
     Listening on all interfaces, that is the address from which this machine would send to the world, in each family;
-    loopback if it has no route there.
+    without such a route, what its interfaces have; without those, loopback.
     """
     bound = bound_addresses(listeners)
     own = [_primary_host(address.host) if address.host in _WILDCARDS else address.host for address in bound]
     found = [PeerAddress(host, address.port) for host, address in zip(own, bound, strict=True) if host is not None]
-    return found or [PeerAddress(_LOOPBACK, bound[0].port)]
+    if not found:
+        hosts = interface_hosts(choose_interfaces(socket.if_nameindex(), loopback=False)) or [_LOOPBACK]
+        found = [PeerAddress(host, bound[0].port) for host in hosts]
+    return found
 
 
 def watch_for_dead_network(stream: trio.abc.Stream) -> None:
