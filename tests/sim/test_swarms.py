@@ -51,8 +51,8 @@ async def test_the_others_complete_when_the_seed_leaves_after_its_first_copy(aut
     seed.share()
 
     async def leave_when_all_is_out() -> None:
-        while set().union(*(peer.memory.ids() for peer in others)) != set(folder.blocks):
-            await trio.sleep(0.05)  # noqa: ASYNC110 - virtual time
+        while set().union(*(peer.memory.ids() for peer in others)) != set(folder.blocks):  # noqa: ASYNC110 - virtual time
+            await trio.sleep(0.05)
         seed.leave()
 
     async with running(seed, *others) as nursery:
