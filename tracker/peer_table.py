@@ -8,7 +8,6 @@ no announce ever waits for a large swarm to be rehashed.
 
 import random
 import struct
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from tracker.addresses import OWNER6_BYTES, is_private
@@ -53,10 +52,14 @@ class Place(NamedTuple):
     at: int
 
 
-class PeerTable:
-    """Records of one entry length; what they mean for the counts is the swarm's business."""
+Run = tuple[Bucket, int, int]
+"""Records of a bucket from the first index up to, not including, the second."""
 
-    __slots__ = ("_buckets", "_low_mask", "_size", "width")
+
+class PeerTable:
+    """Records of one entry length; `downloaders` of them download."""
+
+    __slots__ = ("_buckets", "_low_mask", "_size", "downloaders", "width")
 
     def __init__(self, width: int) -> None:
         """Take the length of an entry in bytes, 6 or 18."""
@@ -64,6 +67,7 @@ class PeerTable:
         self._buckets = [Bucket()]
         self._low_mask = 0  # buckets before the one to split next are addressed with one bit more
         self._size = 0
+        self.downloaders = 0
 
     def __len__(self) -> int:
         return self._size
@@ -105,11 +109,13 @@ class PeerTable:
         """Add a peer that is not there."""
         _append(self._bucket_of(entry), entry, _DETAIL.pack(client, deadline), uploads=uploads)
         self._size += 1
+        self.downloaders += not uploads
         if self._size > len(self._buckets) * _BUCKET_PEERS:
             self._split()
 
     def remove(self, place: Place) -> None:
         """Remove a peer; places before it in its bucket stay valid, all others are void."""
+        self.downloaders -= place.at < place.bucket.downloaders
         _take(place.bucket, place.at, self.width)
         self._size -= 1
 
@@ -118,31 +124,33 @@ class PeerTable:
         if len(self._buckets) > 1 and self._size < len(self._buckets) * _BUCKET_PEERS // 4:
             self._merge()
 
-    def choose(self, want: int, *, uploaders: bool, rng: random.Random) -> Iterator[tuple[Bucket, int, int]]:
-        """Yield up to `want` peers as runs (bucket, first index, end index), from a random place on.
+    def choose(self, want: int, *, uploaders: bool, rng: random.Random) -> list[Run]:
+        """Return up to `want` peers as runs of records, from a random place on.
 
         Args:
-            want: How many.
+            want: How many, at least one.
             uploaders: Whether to choose among the uploaders or among the downloaders.
             rng: Chooses the place.
         """
-        buckets = self._buckets
-        first = int(rng.random() * len(buckets))
+        buckets, runs = self._buckets, []
+        first = int(rng.random() * len(buckets)) if len(buckets) > 1 else 0
         for step in range(min(len(buckets), _BUCKETS_ASKED)):
             bucket = buckets[(first + step) % len(buckets)]
-            low, high = (bucket.downloaders, len(bucket)) if uploaders else (0, bucket.downloaders)
-            if high - low <= want:
-                if high > low:
-                    yield bucket, low, high
-                want -= high - low
+            border = bucket.downloaders
+            low, high = (border, len(bucket.details) // DETAIL_BYTES) if uploaders else (0, border)
+            size = high - low
+            if size > want:
+                start = low + int(rng.random() * size)
+                runs.append((bucket, start, min(start + want, high)))
+                if start + want > high:
+                    runs.append((bucket, low, start + want - size))
+                return runs
+            if size:
+                runs.append((bucket, low, high))
+                want -= size
                 if not want:
-                    return
-                continue
-            start = low + int(rng.random() * (high - low))
-            yield bucket, start, min(start + want, high)
-            if start + want > high:
-                yield bucket, low, low + start + want - high
-            return
+                    return runs
+        return runs
 
     def _bucket_of(self, entry: bytes) -> Bucket:
         buckets = self._buckets

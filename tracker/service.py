@@ -92,6 +92,7 @@ class Answer(NamedTuple):
         return Outcome.NOT_KEPT if self.warning else Outcome.OK
 
 
+_NO_PORT = Refusal(Outcome.MALFORMED, "port must be a number from 1 to 65535", None)
 _DENIED = Refusal(Outcome.DENIED, "this tracker does not serve this torrent", None)
 _RATE_LIMITED = Refusal(Outcome.RATE_LIMITED, "too many announces from your address", 5)
 _FULL = Refusal(Outcome.FULL, "this tracker serves as many torrents as it can", 30)
@@ -143,6 +144,8 @@ class TrackerService:
         return dict(zip(served, await self.store.scrape(served, now), strict=True))
 
     def _refusal(self, ip: bytes, announce: Announce, now: float) -> Refusal | None:
+        if not announce.port:
+            return _NO_PORT
         if not is_loopback(ip) and not self._rates.admit(owner(ip), now):
             return _RATE_LIMITED
         if not self.access.permits(announce.info_hash):

@@ -13,6 +13,7 @@ from tracker.peer_table import (
     Bucket,
     PeerTable,
     Place,
+    Run,
     client_at,
     deadline_at,
     set_deadline,
@@ -94,15 +95,12 @@ class Swarm:
         """Return entries and, if asked for, peer ids of up to `want` others: uploaders and downloaders in halves."""
         table = self.table(len(update.peer))
         want = update.want + 1  # the one who asks may be among them
-        runs = []
+        uploaders = 0
         if update.role is Role.DOWNLOADER:
-            runs = list(table.choose(want // 2, uploaders=True, rng=rng))
-        rest = want - sum(end - start for _, start, end in runs)
-        runs += table.choose(rest, uploaders=False, rng=rng)
-        rest -= sum(end - start for bucket, start, end in runs if start < bucket.downloaders)
-        if rest and update.role is Role.DOWNLOADER:
-            runs = [run for run in runs if run[1] < run[0].downloaders]
-            runs += table.choose(want - sum(end - start for _, start, end in runs), uploaders=True, rng=rng)
+            uploaders = min(len(table) - table.downloaders, max(want // 2, want - table.downloaders))
+        runs = table.choose(uploaders, uploaders=True, rng=rng) if uploaders else []
+        if want > uploaders:
+            runs += table.choose(want - uploaders, uploaders=False, rng=rng)
         return _cut(runs, update, table.width)
 
     def _add(self, update: PeerUpdate, deadline: int) -> None:
@@ -145,7 +143,7 @@ def _role(place: Place, stored: int) -> Role:
     return Role.PARTIAL_SEED if stored & PARTIAL else Role.SEED
 
 
-def _cut(runs: list[tuple[Bucket, int, int]], update: PeerUpdate, width: int) -> tuple[bytes, bytes]:
+def _cut(runs: list[Run], update: PeerUpdate, width: int) -> tuple[bytes, bytes]:
     """Join runs of records, without the one who asked, no more than it wanted."""
     entries = b"".join([bucket.entries[start * width : end * width] for bucket, start, end in runs])
     own = entries.find(update.peer)

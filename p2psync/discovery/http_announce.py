@@ -2,17 +2,17 @@
 
 import ssl
 from dataclasses import dataclass
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import h11
 import trio
 
 from p2psync import __version__
-from p2psync.errors import RemoteProtocolError, UnreachableError
-from p2psync.wire.announce import Announce, TrackerAnswer
+from p2psync.discovery.tracker_url import parse_tracker_url
+from p2psync.errors import ConfigError, RemoteProtocolError, UnreachableError
+from p2psync.wire.announce import Announce, TrackerAnswer, TrackerRefusalError
 from p2psync.wire.tracker_http import (
     MAX_ANSWER_BYTES,
-    TrackerRefusalError,
     encode_announce_query,
     parse_announce_answer,
 )
@@ -21,7 +21,6 @@ _MAX_REDIRECTS = 3
 _MAX_HEAD_BYTES = 16384
 _RECEIVE_BYTES = 65536
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +51,7 @@ async def announce_http(
         UnreachableError: It has no address of this family, or does not answer.
         TrackerRefusalError: It refused.
         RemoteProtocolError: It is no tracker.
+        ConfigError: The URL is none.
     """
     target = f"{url}{'&' if '?' in url else '?'}{encode_announce_query(announce, tracker_id=tracker_id)}"
     try:
@@ -60,8 +60,10 @@ async def announce_http(
             if response.status not in _REDIRECTS or not response.location:
                 return _judged(response)
             target = urljoin(target, response.location)
-    except (OSError, trio.BrokenResourceError, ssl.SSLError) as error:
-        raise UnreachableError(f"it does not answer ({error or type(error).__name__})") from error
+    except (OSError, UnicodeError) as error:
+        raise UnreachableError(f"it does not answer ({error})") from error
+    except trio.BrokenResourceError as error:
+        raise UnreachableError(f"it breaks off ({error.__cause__ or 'without a word'})") from error
     except h11.RemoteProtocolError as error:
         raise RemoteProtocolError(f"what it answers is not HTTP ({error})") from error
     raise RemoteProtocolError("it redirects without end")
@@ -80,16 +82,17 @@ def _judged(response: _Response) -> TrackerAnswer:
 
 
 async def _get(url: str, family: int, tls: ssl.SSLContext | None) -> _Response:
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if parts.scheme not in _DEFAULT_PORTS or not host:
-        raise RemoteProtocolError(f"{url!r} is not where a tracker can be")
-    stream: trio.abc.Stream = await _connect(host, parts.port or _DEFAULT_PORTS[parts.scheme], family)
-    if parts.scheme == "https":
+    where = parse_tracker_url(url)
+    if where.scheme not in ("http", "https"):
+        raise ConfigError(f"{where.scheme}: is no kind of tracker known here")
+    stream: trio.abc.Stream = await _connect(where.host, where.port, family)
+    if where.scheme == "https":
         context = tls or ssl.create_default_context()
-        stream = trio.SSLStream(stream, context, server_hostname=host, https_compatible=True)
+        stream = trio.SSLStream(stream, context, server_hostname=where.host, https_compatible=True)
     try:
-        return await _exchange(stream, parts.netloc.rpartition("@")[2], f"{parts.path or '/'}?{parts.query}")
+        return await _exchange(
+            stream, where.netloc, where.target if where.target.startswith("/") else f"/{where.target}"
+        )
     finally:
         await trio.aclose_forcefully(stream)
 

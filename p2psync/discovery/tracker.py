@@ -1,18 +1,18 @@
 """Peers from trackers: announce, wait as long as they ask, announce again; tell them when we leave."""
 
 import random
+import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import trio
 
 from p2psync.discovery.http_announce import announce_http
 from p2psync.discovery.tiers import Tiers
-from p2psync.errors import P2PSyncError, RemoteProtocolError, UnreachableError
+from p2psync.discovery.udp_announce import announce_udp
+from p2psync.errors import P2PSyncError, UnreachableError
 from p2psync.ids import InfoHash, PeerAddress, PeerId
-from p2psync.wire.announce import Announce, Event, TrackerAnswer
-from p2psync.wire.tracker_http import TrackerRefusalError
+from p2psync.wire.announce import Announce, Event, TrackerAnswer, TrackerRefusalError
 
 ANSWER_S = 10.0
 FAREWELL_S = 1.0
@@ -51,6 +51,7 @@ class TrackerSource:
         rng: random.Random,
         report: Report = lambda url, outcome: None,
         families: Sequence[int] = _FAMILIES,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         """Take where to announce and what.
 
@@ -63,6 +64,7 @@ class TrackerSource:
             rng: For the order of trackers, and for jitter.
             report: Told after each announce which tracker it was and, in a sentence, what came of it.
             families: Address families we listen on: each is announced from an address of its own.
+            tls: How to verify `https://` trackers; None for the system's authorities.
         """
         self._tiers = Tiers(tiers, rng)
         self._announce = Announce(info_hash, peer_id, port, key=rng.getrandbits(32))
@@ -70,6 +72,7 @@ class TrackerSource:
         self._rng = rng
         self._report = report
         self._families = families
+        self._tls = tls
         self._tracker_ids: dict[str, bytes] = {}
         self._joined: set[str] = set()
         self._banned_by: set[str] = set()
@@ -140,7 +143,7 @@ class TrackerSource:
         """Announce once from an address of each family, and join what was answered.
 
         Raises:
-            P2PSyncError: None was answered; the error is that of the first family that has a tracker to ask.
+            P2PSyncError: None was answered; of the errors, that which says most.
         """
         answers: list[TrackerAnswer] = []
         errors: list[P2PSyncError] = []
@@ -156,7 +159,7 @@ class TrackerSource:
                 nursery.start_soon(ask, family)
         if answers:
             return _joined(answers)
-        raise next((error for error in errors if not isinstance(error, UnreachableError)), errors[0])
+        raise min(errors, key=_says_little)
 
     async def _ask_from(self, url: str, event: Event, family: int) -> TrackerAnswer:
         progress = self._progress()
@@ -174,13 +177,12 @@ class TrackerSource:
             raise UnreachableError(f"it did not answer within {ANSWER_S:.0f} seconds") from error
 
     async def _send(self, url: str, announce: Announce, family: int) -> TrackerAnswer:
-        scheme = urlsplit(url).scheme
-        if scheme in ("http", "https"):
-            tracker_id = self._tracker_ids.get(url, b"")
-            answer = await announce_http(url, announce, family=family, tracker_id=tracker_id)
-            self._tracker_ids[url] = answer.tracker_id or tracker_id
-            return answer
-        raise RemoteProtocolError(f"{scheme}: is no kind of tracker known here")
+        if url.startswith("udp:"):
+            return await announce_udp(url, announce, family=family, rng=self._rng)
+        tracker_id = self._tracker_ids.get(url, b"")
+        answer = await announce_http(url, announce, family=family, tracker_id=tracker_id, tls=self._tls)
+        self._tracker_ids[url] = answer.tracker_id or tracker_id
+        return answer
 
     def _names_others(self, answer: TrackerAnswer) -> bool:
         """Say whether there is somebody besides us: a peer on another port than ours, or two on ours."""
@@ -196,6 +198,11 @@ class TrackerSource:
             await self._ask(url, Event.STOPPED)
         except P2PSyncError as error:
             self._report(url, f"could not be told that we leave: {error}")
+
+
+def _says_little(error: P2PSyncError) -> tuple[bool, bool]:
+    """Sort answers before silence, and silence before the lack of an address to ask."""
+    return isinstance(error, UnreachableError), isinstance(error.__cause__, trio.socket.gaierror)
 
 
 def _delay_s(answer: TrackerAnswer, lonely: int) -> float:

@@ -101,23 +101,26 @@ class Staging:
         self.checkpoint()
         os.close(self._handle)
 
-    def begin(self, entry: Entry) -> StagedFile:
-        """Start a file, or take up the one that was started before a crash with the same blocks.
+    def begin(self, entries: Sequence[Entry]) -> list[StagedFile]:
+        """Start files, or take up those that were started before a crash with the same blocks.
 
         Raises:
-            StoreError: There is no room for it.
+            StoreError: There is no room for them.
         """
-        file = self._resume(entry) or StagedFile(self._index.allocate_number(), entry)
-        if not file.is_whole:
+        files = [self._resume(entry) or StagedFile(self._index.allocate_number(), entry) for entry in entries]
+        noted = [file for file in files if not file.is_whole]
+        if noted:
             with self._database.transaction():
-                self._rows.put(StagedRow(file.number, entry.key, entry.ids, entry.lengths, file.have_bits()))
-        if not file.is_whole or not file.missing:
-            self._create(file)
+                for file in noted:
+                    entry = file.entry
+                    self._rows.put(StagedRow(file.number, entry.key, entry.ids, entry.lengths, file.have_bits()))
+        for file in files:
+            if not file.is_whole or not file.missing:
+                self._create(file)
         with self._lock:
-            self._active[file.number] = file
-            if not file.missing:
-                self._finished.append(file)
-        return file
+            self._active.update((file.number, file) for file in files)
+            self._finished += [file for file in files if not file.missing]
+        return files
 
     def await_block(self, block: BlockId, file: StagedFile, slot: int) -> bool:
         """Note that a block is to be written to a slot of a file; return whether somebody waits for it already."""
@@ -127,7 +130,13 @@ class Staging:
             return len(waiting) > 1
 
     def fill_zeros(self, file: StagedFile, slot: int) -> None:
-        """Count a block of zeros as written: the file has a hole there."""
+        """Count a block of zeros as written: the file has a hole there.
+
+        Raises:
+            StoreError: There is no room for the file.
+        """
+        if file.is_whole:
+            self._create(file)
         self._written(file, slot, None)
 
     def write(self, block: BlockId, data: Payload) -> None:
@@ -137,15 +146,17 @@ class Staging:
             StoreError: The disk is full or failed; the block is still waited for.
         """
         with self._lock:
-            waiting = self._waiting.get(block, ())
-        for file, slot in waiting:
+            waiting = self._waiting.pop(block, [])
+        while waiting:
+            file, slot = waiting[-1]
             try:
                 self._write_at(file, slot, data)
             except OSError as error:
+                with self._lock:
+                    self._waiting.setdefault(block, []).extend(waiting)
                 raise store_error(error, f"cannot write {os.fsdecode(file.entry.path)!r}") from None
             self._written(file, slot, block)
-        with self._lock:
-            self._waiting.pop(block, None)
+            waiting.pop()
 
     def take_finished(self, most: int) -> list[StagedFile]:
         """Return files that are complete, to be put in their places; `settle` must follow for each."""

@@ -214,9 +214,8 @@ class FolderWriter:
         Returns:
             False where a directory of ours must first be emptied.
         """
-        handle = self._handles.open(entry.parent)
         try:
-            status = os.stat(entry.name, dir_fd=handle, follow_symlinks=False)
+            status = os.stat(entry.name, dir_fd=self._handles.open(entry.parent), follow_symlinks=False)
         except FileNotFoundError:
             return True
         is_directory = stat.S_ISDIR(status.st_mode)

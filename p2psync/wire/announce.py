@@ -7,10 +7,29 @@ import enum
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from p2psync.errors import RemoteProtocolError
 from p2psync.ids import InfoHash, PeerAddress, PeerId
 
 DEFAULT_NUMWANT = -1
+_MAX_TEXT_BYTES = 200
 UNKNOWN_LEFT = 2**64 - 1
+
+
+class TrackerRefusalError(RemoteProtocolError):
+    """The tracker answered, and said no.
+
+    Attributes:
+        retry_after_s: Seconds after which it may be asked again, None if never (BEP 31), 0 if it did not say.
+    """
+
+    def __init__(self, reason: str, *, retry_after_s: int | None = 0) -> None:
+        super().__init__(reason)
+        self.retry_after_s = retry_after_s
+
+
+def one_line(text: bytes) -> str:
+    """Return a stranger's text, not much of it, and nothing in it that could move a terminal's cursor."""
+    return "".join(char if char.isprintable() else " " for char in text[:_MAX_TEXT_BYTES].decode("utf-8", "replace"))
 
 
 class Event(enum.IntEnum):

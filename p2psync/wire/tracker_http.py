@@ -12,7 +12,16 @@ from urllib.parse import quote, unquote_to_bytes
 from p2psync.bencoding import Fields, decode, encode
 from p2psync.errors import RemoteProtocolError
 from p2psync.ids import INFO_HASH_BYTES, PEER_ID_BYTES, InfoHash, PeerAddress, PeerId
-from p2psync.wire.announce import DEFAULT_NUMWANT, UNKNOWN_LEFT, Announce, Event, SwarmCounts, TrackerAnswer
+from p2psync.wire.announce import (
+    DEFAULT_NUMWANT,
+    UNKNOWN_LEFT,
+    Announce,
+    Event,
+    SwarmCounts,
+    TrackerAnswer,
+    TrackerRefusalError,
+    one_line,
+)
 from p2psync.wire.compact import ENTRY4_BYTES, ENTRY6_BYTES, PORT_BYTES, parse_peers, show_ip, unmapped
 
 MAX_QUERY_BYTES = 8192
@@ -28,18 +37,6 @@ _EVENTS = {
     b"paused": Event.PAUSED,
 }
 _EVENT_NAMES = {int(event): name.decode() for name, event in _EVENTS.items()}
-
-
-class TrackerRefusalError(RemoteProtocolError):
-    """The tracker answered, and said no.
-
-    Attributes:
-        retry_after_s: Seconds after which it may be asked again, None if never (BEP 31), 0 if it did not say.
-    """
-
-    def __init__(self, reason: str, *, retry_after_s: int | None = 0) -> None:
-        super().__init__(reason)
-        self.retry_after_s = retry_after_s
 
 
 # --- queries, as a tracker reads them ---
@@ -264,25 +261,19 @@ def parse_announce_answer(body: bytes) -> TrackerAnswer:
         _peers(fields),
         fields.number(b"complete", default=0),
         fields.number(b"incomplete", default=0),
-        _sentence(fields, b"warning message"),
+        one_line(fields.octets(b"warning message", default=b"")),
         fields.octets(b"tracker id", default=b""),
         fields.octets(b"external ip", default=b""),
     )
 
 
 def _refusal(fields: Fields) -> TrackerRefusalError:
-    reason = _sentence(fields, b"failure reason") or "it gave no reason"
+    reason = one_line(fields.octets(b"failure reason")) or "it gave no reason"
     try:
         return TrackerRefusalError(reason, retry_after_s=60 * fields.number(b"retry in", default=0, high=10**6))
     except RemoteProtocolError:
         never = fields.octets(b"retry in", default=b"") == _NEVER
         return TrackerRefusalError(reason, retry_after_s=None if never else 0)
-
-
-def _sentence(fields: Fields, key: bytes) -> str:
-    """Return a stranger's text with nothing in it that could move a terminal's cursor, and not much of it."""
-    text = fields.octets(key, default=b"").decode("utf-8", "replace")[:200]
-    return "".join(char if char.isprintable() else " " for char in text)
 
 
 def _peers(fields: Fields) -> tuple[PeerAddress, ...]:

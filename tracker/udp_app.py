@@ -1,0 +1,82 @@
+"""What each UDP packet is answered. Silence for whatever is no request, and for all that proves no address."""
+
+from collections.abc import Sequence
+
+from p2psync.errors import RemoteProtocolError
+from p2psync.wire.announce import Announce, SwarmCounts
+from p2psync.wire.compact import PORT_BYTES
+from p2psync.wire.tracker_udp import (
+    Packet,
+    encode_announce_answer,
+    encode_connect_answer,
+    encode_error,
+    encode_scrape_answer,
+    max_entries,
+    parse_announce,
+    parse_head,
+    parse_scrape,
+)
+from tracker.connection_id import ConnectionIds
+from tracker.service import Answer, Outcome, Refusal, TrackerService
+from tracker.swarms import StoreUnavailableError
+
+_NOBODY = SwarmCounts()
+_MAX_PEERS_BYTES = {ip_bytes: max_entries(ip_bytes + PORT_BYTES) * (ip_bytes + PORT_BYTES) for ip_bytes in (4, 16)}
+
+
+class UdpApp:
+    """Answers batches of packets."""
+
+    def __init__(self, service: TrackerService, ids: ConnectionIds) -> None:
+        self._service = service
+        self._ids = ids
+
+    async def respond(self, packets: Sequence[tuple[bytes, bytes]], now: float, wall: float) -> list[bytes]:
+        """Return the answer to each packet, empty where there is none.
+
+        Args:
+            packets: Each with the 4 or 16 bytes of the address it came from.
+            now: Seconds of the store's clock.
+            wall: Seconds of the clock of the connection ids.
+        """
+        answers = [b""] * len(packets)
+        announcing: list[tuple[int, Packet]] = []
+        arrivals: list[tuple[bytes, Announce]] = []
+        for number, (packet, ip) in enumerate(packets):
+            try:
+                head = parse_head(packet)
+                if head.connects:
+                    answers[number] = encode_connect_answer(head.transaction, self._ids.issue(ip, wall))
+                elif not self._ids.accepts(head.connection_id, ip, wall):
+                    continue
+                elif head.announces:
+                    arrivals.append((ip, parse_announce(packet)))
+                    announcing.append((number, head))
+                elif head.scrapes:
+                    answers[number] = await self._scrape(head, packet, now)
+            except RemoteProtocolError:
+                continue
+        if arrivals:
+            outcomes = await self._service.announce(arrivals, now)
+            for (number, head), (ip, _), outcome in zip(announcing, arrivals, outcomes, strict=True):
+                answers[number] = _encode(head.transaction, outcome, _MAX_PEERS_BYTES[len(ip)])
+        return answers
+
+    async def _scrape(self, head: Packet, packet: bytes, now: float) -> bytes:
+        hashes = parse_scrape(packet)
+        if not hashes:
+            return b""
+        try:
+            counts = await self._service.scrape(hashes, now)
+        except StoreUnavailableError:
+            return b""  # the client asks again
+        return encode_scrape_answer(head.transaction, [counts.get(info_hash, _NOBODY) for info_hash in hashes])
+
+
+def _encode(transaction: bytes, outcome: Answer | Refusal, most: int) -> bytes:
+    if isinstance(outcome, Answer):
+        view = outcome.view
+        return encode_announce_answer(transaction, outcome.interval_s, view.counts, view.peers[:most])
+    if outcome.outcome is Outcome.RATE_LIMITED:
+        return b""  # answering would be what the limit is there to avoid
+    return encode_error(transaction, outcome.reason)
