@@ -68,14 +68,14 @@ class FolderKeys:
 
     @cached_property
     def gear_seed(self) -> int:
-        """64 bits that make this folder's cut points its own.
+        """62 bits that make this folder's cut points its own.
 
         Readers cut their local files alike to find blocks they already hold; whoever has no read key cannot
         recognise known files by their block lengths.
         """
         if self.read_key is None:
             raise IntegrityError("a store link cannot cut files: that needs the read key")
-        return int.from_bytes(_derive(self.read_key, b"gear", 8), "big") | 1  # never 0, which means unseeded
+        return int.from_bytes(_derive(self.read_key, b"gear", 8), "big") >> 2 | 1  # never 0, which means unseeded
 
     def sign(self, message: bytes) -> bytes:
         """Sign with the write key; only for holders of the seed."""

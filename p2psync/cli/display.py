@@ -1,0 +1,171 @@
+"""Show events: as JSON lines on stdout, or for people on stderr with the results on stdout."""
+
+import json
+import shlex
+import sys
+from dataclasses import asdict
+from types import TracebackType
+from typing import Protocol, Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from p2psync.node.events import Listening, LocalAddition, Matched, NodeEvent, Note, Problem, Progress, Published, Ready
+
+_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+
+
+class Display(Protocol):
+    """Shows events while it is entered."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None
+    ) -> None: ...
+
+    def show(self, event: NodeEvent) -> None:
+        """Show one event."""
+        ...
+
+
+class JsonDisplay:
+    """One JSON object a line on stdout, and nothing else there."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, value: object, tb: object) -> None: ...
+
+    def show(self, event: NodeEvent) -> None:
+        """Print one event; bytes of a name that are no text come as lone surrogates, as Python reads them."""
+        sys.stdout.write(json.dumps({"event": event.event} | asdict(event)) + "\n")
+        sys.stdout.flush()
+
+
+class TerminalDisplay:
+    """Sentences on stderr, with a line of progress where that is a terminal; links and results on stdout."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._live: Live | None = None
+        self._rates = _Rates()
+        self._said_waiting = ""
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._live = Live(console=self._console, transient=True, auto_refresh=False)
+            self._live.start()
+        return self
+
+    def __exit__(self, kind: object, value: object, tb: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def show(self, event: NodeEvent) -> None:
+        """Show one event."""
+        match event:
+            case Progress():
+                self._show_progress(event)
+            case Ready():
+                self._say(f"sharing {_count(event.files, 'file')}, {show_bytes(event.bytes)}, on {event.listen}")
+                self._say("on the other machine:")
+                self._result(f"p2psync get {shlex.quote(event.link)} DIR")
+                self._say("anybody with that line can read the folder; Ctrl-C stops sharing")
+            case Matched():
+                self._say(
+                    f"matches: {_count(event.files, 'file')}, {show_bytes(event.bytes)} "
+                    f"({show_bytes(event.fetched_bytes)} fetched, {show_bytes(event.reused_bytes)} found here) "
+                    f"in {event.seconds:.1f} s"
+                )
+                if event.displaced:
+                    self._say(f"{_count(event.displaced, 'path')} of yours moved to .p2psync/versions")
+            case Published():
+                self._say(f"published version {event.seq}: {_count(event.files, 'file')}, {show_bytes(event.bytes)}")
+            case LocalAddition():
+                self._say(f"left alone, not part of the folder: {_printable(event.path)}")
+            case Problem():
+                self._say(f"error: {_printable(event.message)}", style="red")
+            case Note():
+                self._say(_printable(event.message))
+            case Listening():
+                pass
+
+    def _show_progress(self, event: Progress) -> None:
+        if self._live is not None:
+            self._live.update(Text(progress_line(event, self._rates), overflow="ellipsis", no_wrap=True), refresh=True)
+        elif event.waiting_for and event.waiting_for != self._said_waiting:
+            self._say(event.waiting_for)
+        self._said_waiting = event.waiting_for
+
+    def _say(self, sentence: str, *, style: str = "") -> None:
+        self._console.print(Text(sentence, style=style))
+
+    def _result(self, line: str) -> None:
+        if self._live is not None:
+            self._live.stop()
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+        if self._live is not None:
+            self._live.start()
+
+
+class _Rates:
+    """Bytes a second, smoothed over some seconds, from events that come at least half a second apart."""
+
+    _WEIGHT = 0.3
+
+    def __init__(self) -> None:
+        self._last: Progress | None = None
+        self.down = self.up = 0.0
+
+    def update(self, event: Progress, interval_s: float = 0.5) -> None:
+        """Take in the next event."""
+        if self._last is not None:
+            self.down += self._WEIGHT * ((event.done_bytes - self._last.done_bytes) / interval_s - self.down)
+            self.up += self._WEIGHT * ((event.uploaded_bytes - self._last.uploaded_bytes) / interval_s - self.up)
+        self._last = event
+
+
+def progress_line(event: Progress, rates: _Rates) -> str:
+    """Return the line that a terminal shows."""
+    rates.update(event)
+    if event.waiting_for:
+        return event.waiting_for
+    if event.state == "scanning":
+        return f"scanning: {_count(event.scanned_files, 'file')} looked at"
+    parts = [f"{event.state}:"]
+    if event.total_bytes and event.state in ("fetching", "applying"):
+        left = event.total_bytes - event.done_bytes
+        parts.append(f"{100 * event.done_bytes // event.total_bytes} % of {show_bytes(event.total_bytes)},")
+        parts.append(f"{show_bytes(max(rates.down, 0))}/s,")
+        if rates.down > 1 and left > 0:
+            parts.append(f"{_duration(left / rates.down)} left,")
+    if rates.up >= 1:
+        parts.append(f"sending {show_bytes(rates.up)}/s,")
+    return " ".join([*parts, _count(event.peers, "peer")])
+
+
+def show_bytes(count: float) -> str:
+    """Return a size as people read it, in powers of ten."""
+    for unit in _UNITS[:-1]:
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} {_UNITS[-1]}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _printable(text: str) -> str:
+    """Keep a name that is not text, or holds control characters, from confusing the terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)

@@ -1,0 +1,212 @@
+"""The command `p2psync`. Everything beyond reading options is imported only when a command runs."""
+
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from p2psync import __version__
+from p2psync.cli.options import (
+    ANYWHERE,
+    Directory,
+    Exact,
+    Json,
+    Link,
+    Listen,
+    NoLan,
+    Peers,
+    Timeout,
+    Trackers,
+    read_peers,
+    read_tiers,
+)
+from p2psync.errors import ConfigError, P2PSyncError
+from p2psync.ids import parse_address
+from p2psync.sharelink import parse_link
+
+if TYPE_CHECKING:
+    from p2psync.node.events import NodeEvent
+    from p2psync.node.network import NetworkOptions
+
+GET_TIMEOUT_S = 600.0
+"""How long `get` waits for somebody to be there: long enough to start the other side second."""
+
+app = typer.Typer(
+    help="Share a folder with other machines, directly from peer to peer.",
+    epilog="Start here: 'p2psync share DIR' on one machine, then on another the line that it prints.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        sys.stdout.write(f"p2psync {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def share(
+    *,
+    directory: Directory,
+    tracker: Trackers = [],
+    peer: Peers = [],
+    listen: Listen = ANYWHERE,
+    no_lan: NoLan = False,
+    sealed: Annotated[bool, typer.Option("--sealed", help="Encrypt blocks at rest (not built yet).")] = False,
+    two_way: Annotated[bool, typer.Option("--two-way", help="Let others change the folder (not built yet).")] = False,
+    state_dir: Annotated[
+        Path | None, typer.Option("--state-dir", metavar="DIR", help="Keep p2psync's state here, not in the folder.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Share a folder: print the line to paste on the other machine, and serve until Ctrl-C."""
+    with _Told(as_json=json):
+        if sealed:
+            raise ConfigError("sealed folders are not built yet: leave --sealed away")
+        if two_way:
+            raise ConfigError("two-way sharing is not built yet: leave --two-way away, others will follow this folder")
+        from p2psync.node.share import ShareOptions
+        from p2psync.node.share import share as run_share
+
+        options = ShareOptions(directory, _network(listen, tracker, peer, no_lan=no_lan), state_dir)
+        _run(lambda emit: run_share(options, emit), as_json=json)
+
+
+@app.command()
+def get(
+    *,
+    link: Link,
+    directory: Directory,
+    tracker: Trackers = [],
+    peer: Peers = [],
+    listen: Listen = ANYWHERE,
+    no_lan: NoLan = False,
+    timeout: Timeout = GET_TIMEOUT_S,
+    seed: Annotated[bool, typer.Option("--seed", help="Stay when done, to serve others, until Ctrl-C.")] = False,
+    only: Annotated[list[str], typer.Option("--only", metavar="GLOB", help="Only these paths (not built yet).")] = [],
+    exact: Exact = False,
+    json: Json = False,
+) -> None:
+    """Fetch what a link names into a folder, and end when the folder matches."""
+    with _Told(as_json=json):
+        if only:
+            raise ConfigError("choosing paths is not built yet: leave --only away")
+        from p2psync.node.follow import FollowOptions, follow
+
+        options = FollowOptions(
+            parse_link(link),
+            directory,
+            _network(listen, tracker, peer, no_lan=no_lan),
+            timeout_s=timeout,
+            stay=seed,
+            wait_for_peer=True,
+            exact=exact,
+        )
+        _run(lambda emit: follow(options, emit), as_json=json)
+
+
+@app.command()
+def sync(
+    *,
+    link: Link,
+    directory: Directory,
+    tracker: Trackers = [],
+    peer: Peers = [],
+    listen: Listen = ANYWHERE,
+    no_lan: NoLan = False,
+    timeout: Timeout = None,
+    exact: Exact = False,
+    json: Json = False,
+) -> None:
+    """Follow a link: fetch it, serve it to others, and take every change, until Ctrl-C."""
+    with _Told(as_json=json):
+        parsed = parse_link(link)
+        if parsed.keys.seed is not None:
+            raise ConfigError("two-way sync is not built yet: follow with the read link instead")
+        from p2psync.node.follow import FollowOptions, follow
+
+        options = FollowOptions(
+            parsed,
+            directory,
+            _network(listen, tracker, peer, no_lan=no_lan),
+            timeout_s=timeout,
+            stay=True,
+            wait_for_peer=False,
+            exact=exact,
+        )
+        _run(lambda emit: follow(options, emit), as_json=json)
+
+
+_NOT_BUILT = {
+    "store": "storage peers are",
+    "node": "the headless node is",
+    "status": "the control of a running node is",
+    "peers": "the control of a running node is",
+    "log": "the folder's history is",
+    "restore": "restoring versions is",
+    "revert": "reverting local changes is",
+    "verify": "checking a folder at rest is",
+    "conflicts": "two-way sync is",
+    "link": "showing links of a folder that is not being shared is",
+    "pause": "the control of a running node is",
+    "resume": "the control of a running node is",
+    "limit": "rate limits are",
+    "ignore": "ignore rules are",
+}
+
+
+def _refuse(name: str, subject: str) -> None:
+    @app.command(name, hidden=True, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+    def refuse(context: typer.Context) -> None:
+        with _Told(as_json="--json" in context.args):
+            raise ConfigError(f"{subject} not built yet: see 'p2psync --help' for what is")
+
+
+for _name, _subject in _NOT_BUILT.items():
+    _refuse(_name, _subject)
+
+
+def _network(listen: str, tracker: list[str], peer: list[str], *, no_lan: bool) -> "NetworkOptions":
+    from p2psync.node.network import NetworkOptions
+
+    return NetworkOptions(parse_address(listen, lowest_port=0), read_tiers(tracker), read_peers(peer), lan=not no_lan)
+
+
+def _run(work: Callable[[Callable[["NodeEvent"], None]], Awaitable[None]], *, as_json: bool) -> None:
+    from p2psync.cli.run import run_command
+
+    raise typer.Exit(run_command(work, as_json=as_json))
+
+
+class _Told:
+    """Tells what is wrong with the user's input, and ends with its exit code."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, P2PSyncError):
+            from p2psync.cli.run import tell_error
+
+            raise typer.Exit(tell_error(error, as_json=self._as_json)) from None
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="p2psync")

@@ -1,0 +1,85 @@
+"""Run a command to its end: signals, error families, exit codes."""
+
+import signal
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from p2psync.cli.display import Display, JsonDisplay, TerminalDisplay
+from p2psync.errors import (
+    ConfigError,
+    IntegrityError,
+    P2PSyncError,
+    PathError,
+    RemoteProtocolError,
+    StoreError,
+    UnreachableError,
+)
+from p2psync.node.events import NodeEvent, Problem
+
+INTERRUPTED = 130
+_ENDINGS: list[tuple[type[P2PSyncError], str, int]] = [
+    (ConfigError, "usage", 2),
+    (UnreachableError, "unreachable", 3),
+    (IntegrityError, "integrity", 4),
+    (RemoteProtocolError, "integrity", 4),
+    (StoreError, "disk", 5),
+    (PathError, "path", 5),
+]
+"""Error family, its name in JSON, its exit code; the first that occurred is the one that is told."""
+
+
+def run_command(work: Callable[[Callable[[NodeEvent], None]], Awaitable[None]], *, as_json: bool) -> int:
+    """Run `work`, which is given where to tell its events; return the exit code."""
+    display = JsonDisplay() if as_json else TerminalDisplay()
+    with display:
+        return trio.run(_run, work, display)
+
+
+def tell_error(error: P2PSyncError, *, as_json: bool) -> int:
+    """Tell an error that came before any work, and return its exit code."""
+    with JsonDisplay() if as_json else TerminalDisplay() as display:
+        return _tell(error, display)
+
+
+async def _run(work: Callable[[Callable[[NodeEvent], None]], Awaitable[None]], display: Display) -> int:
+    stopped = False
+    failed: P2PSyncError | None = None
+    try:
+        async with trio.open_nursery() as nursery:
+
+            async def watch_signals() -> None:
+                nonlocal stopped
+                with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+                    async for _ in signals:
+                        stopped = True
+                        nursery.cancel_scope.cancel()
+
+            nursery.start_soon(watch_signals)
+            await work(display.show)
+            nursery.cancel_scope.cancel()
+    except* P2PSyncError as group:
+        failed = _first(group)
+    if failed is not None:
+        return _tell(failed, display)
+    return INTERRUPTED if stopped else 0
+
+
+def _first(group: BaseExceptionGroup[P2PSyncError]) -> P2PSyncError:
+    leaves: list[P2PSyncError] = []
+    todo: list[BaseException] = [group]
+    while todo:
+        error = todo.pop(0)
+        if isinstance(error, BaseExceptionGroup):
+            todo += error.exceptions
+        elif isinstance(error, P2PSyncError):
+            leaves.append(error)
+    return leaves[0]
+
+
+def _tell(error: P2PSyncError, display: Display) -> int:
+    for family, kind, code in _ENDINGS:
+        if isinstance(error, family):
+            display.show(Problem(kind, str(error)))
+            return code
+    raise error

@@ -1,0 +1,92 @@
+"""Who we are in a folder: the keys it is shared under and our device key, kept in its state directory."""
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from p2psync.errors import ConfigError, P2PSyncError
+from p2psync.ids import DeviceId
+from p2psync.keys import FolderKeys, Role, keys_from_seed, make_seed
+from p2psync.sharelink import ShareLink, parse_link
+from p2psync.store.files import write_whole
+from p2psync.swarm.tls import device_id, load_device_key, make_device_key
+
+_LINK_FILE = "link"
+_DEVICE_FILE = "device.key"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Our part in one folder.
+
+    Attributes:
+        keys: The folder's keys, as far as we hold them.
+        device_key: Our own; another copy of the folder has another.
+        device: Its id.
+    """
+
+    keys: FolderKeys
+    device_key: Ed25519PrivateKey
+    device: DeviceId
+
+
+def own_folder(state: Path) -> Identity:
+    """Return the identity under which a folder is shared from here, making its keys the first time.
+
+    Raises:
+        ConfigError: The folder follows somebody else's.
+    """
+    kept = _load_keys(state)
+    if kept is None:
+        kept = keys_from_seed(make_seed())
+        _save_keys(state, kept)
+    if kept.role is not Role.WRITE:
+        raise ConfigError("this folder follows somebody else's: to serve it to others, use 'p2psync sync LINK DIR'")
+    return _with_device(state, kept)
+
+
+def followed_folder(state: Path, link: ShareLink) -> Identity:
+    """Return the identity under which a folder follows a link.
+
+    Raises:
+        ConfigError: The folder belongs to another link, is shared from here, or the link cannot read.
+    """
+    if link.keys.role is Role.STORE:
+        raise ConfigError("this is a store link: it can hold blocks but not read files; ask for a read link")
+    kept = _load_keys(state)
+    if kept is not None and kept.folder != link.keys.folder:
+        raise ConfigError("this folder already belongs to another link: choose another directory")
+    if kept is not None and kept.role is Role.WRITE:
+        raise ConfigError("this folder is shared from here: it cannot also follow; choose another directory")
+    keys = link.keys.limited_to(Role.READ)
+    if kept is None:
+        _save_keys(state, keys)
+    return _with_device(state, keys)
+
+
+def _load_keys(state: Path) -> FolderKeys | None:
+    try:
+        return parse_link((state / _LINK_FILE).read_text()).keys
+    except FileNotFoundError:
+        return None
+    except (P2PSyncError, ValueError):
+        raise ConfigError(
+            f"{state / _LINK_FILE} is damaged: put it back from a backup, or delete it and share under a new link"
+        ) from None
+
+
+def _save_keys(state: Path, keys: FolderKeys) -> None:
+    write_whole(state / _LINK_FILE, str(ShareLink(keys)).encode())
+
+
+def _with_device(state: Path, keys: FolderKeys) -> Identity:
+    path = state / _DEVICE_FILE
+    device_key = None
+    with contextlib.suppress(FileNotFoundError, ValueError):  # a damaged one is replaced: we are then a new device
+        device_key = load_device_key(path.read_bytes())
+    if device_key is None:
+        device_key = make_device_key()
+        write_whole(path, device_key.private_bytes_raw())
+    return Identity(keys, device_key, device_id(device_key.public_key()))

@@ -1,0 +1,109 @@
+"""Tell how the work stands, and notice when it stands still."""
+
+from collections.abc import Callable
+
+import trio
+
+from p2psync.errors import IntegrityError, P2PSyncError, UnreachableError
+from p2psync.node.events import NodeEvent, Progress
+from p2psync.node.network import FolderNetwork
+from p2psync.sync.events import Activity, FolderProgress
+
+REPORT_INTERVAL_S = 0.5
+NO_HONEST_SOURCE_S = 5.0
+"""How long nobody but banned peers may be known before we say so: an address may still come from a tracker."""
+
+
+def snapshot(progress: FolderProgress, network: FolderNetwork) -> Progress:
+    """Return the progress event of this moment."""
+    numbers = network.swarm.statistics()
+    waits = progress.activity in (Activity.WAITING, Activity.MANIFEST, Activity.FETCHING) and not numbers.links
+    return Progress(
+        state=progress.activity.value,
+        done_bytes=progress.done_bytes,
+        total_bytes=progress.total_bytes,
+        fetched_bytes=numbers.fetched_bytes,
+        uploaded_bytes=numbers.uploaded_bytes,
+        peers=len(numbers.links),
+        scanned_files=progress.scanned_files,
+        waiting_for=explain_wait(network) if waits else "",
+    )
+
+
+def explain_wait(network: FolderNetwork) -> str:
+    """Say why nobody is there yet, in one sentence."""
+    tried = [
+        f"{record.address} ({record.last_failure or 'connecting'})" for record in network.swarm.statistics().addresses
+    ]
+    tried += [f"{url} ({outcome})" for url, outcome in network.tracker_outcomes.items()]
+    return "no peer reachable yet: trying " + (", ".join(tried[:6]) or "trackers and the local network")
+
+
+async def report_progress(progress: FolderProgress, network: FolderNetwork, emit: Callable[[NodeEvent], None]) -> None:
+    """Emit progress while something moves, and once when it stops, until cancelled."""
+    last: Progress | None = None
+    moving = False
+    while True:
+        now = snapshot(progress, network)
+        if now != last:
+            emit(now)
+            moving = last is not None
+        elif moving:
+            emit(now)
+            moving = False
+        last = now
+        await trio.sleep(REPORT_INTERVAL_S)
+
+
+async def give_up_when_stuck(progress: FolderProgress, network: FolderNetwork, timeout_s: float | None) -> None:
+    """Watch that verified data keeps coming.
+
+    Args:
+        progress: The folder's.
+        network: Its network.
+        timeout_s: Longest time without any; None to wait for ever.
+
+    Raises:
+        UnreachableError: Nothing came for that long.
+        IntegrityError: Nobody is left but peers whose data was refused.
+    """
+    last, since = _advance(progress, network), trio.current_time()
+    abandoned_since: float | None = None
+    while True:
+        await trio.sleep(REPORT_INTERVAL_S)
+        now = trio.current_time()
+        if (advance := _advance(progress, network)) != last or _works_alone(progress):
+            last, since = advance, now
+        if timeout_s is not None and now - since >= timeout_s:
+            raise _stuck(network, timeout_s)
+        numbers = network.swarm.statistics()
+        abandoned = bool(numbers.bans) and not numbers.links and not numbers.addresses
+        abandoned_since = (abandoned_since or now) if abandoned else None
+        if abandoned_since is not None and now - abandoned_since >= NO_HONEST_SOURCE_S:
+            raise _refused(network)
+
+
+def _advance(progress: FolderProgress, network: FolderNetwork) -> tuple[object, ...]:
+    return progress.activity, progress.done_bytes, network.swarm.statistics().fetched_bytes
+
+
+def _works_alone(progress: FolderProgress) -> bool:
+    return progress.activity in (Activity.SCANNING, Activity.APPLYING, Activity.MATCHED)
+
+
+def _stuck(network: FolderNetwork, timeout_s: float) -> P2PSyncError:
+    numbers = network.swarm.statistics()
+    if numbers.bans or network.older_heads():
+        return _refused(network)
+    if numbers.links:
+        return UnreachableError(
+            f"nothing came from {len(numbers.links)} peers for {timeout_s:g} s: is the sharer alive?"
+        )
+    return UnreachableError(f"{explain_wait(network)}; gave up after {timeout_s:g} s: is the share running?")
+
+
+def _refused(network: FolderNetwork) -> IntegrityError:
+    reasons = sorted(set(network.swarm.statistics().bans.values()))
+    if not reasons:
+        reasons = ["every peer offers an older version of the folder than this one has already seen"]
+    return IntegrityError(f"no honest source is left: {'; '.join(reasons)}")

@@ -1,0 +1,119 @@
+"""`p2psync share`: publish a folder and serve it until told to stop."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import trio
+
+from p2psync.keys import Role
+from p2psync.node.events import Listening, NodeEvent, Note, Problem, Published, Ready
+from p2psync.node.identity import Identity, own_folder
+from p2psync.node.network import FolderNetwork, NetworkOptions, Ports, open_ports
+from p2psync.node.progress import report_progress
+from p2psync.sharelink import ShareLink
+from p2psync.store.folder_state import FolderState
+from p2psync.sync.events import FolderEvent, PublishedHead, Remark
+from p2psync.sync.heads import NewestHead
+from p2psync.sync.publisher import Publisher
+
+
+@dataclass(frozen=True, slots=True)
+class ShareOptions:
+    """What `share` is told.
+
+    Attributes:
+        directory: The folder.
+        network: How it meets peers.
+        state_directory: Where its state is kept, if not inside it.
+    """
+
+    directory: Path
+    network: NetworkOptions
+    state_directory: Path | None = None
+
+
+async def share(options: ShareOptions, emit: Callable[[NodeEvent], None]) -> None:
+    """Share a folder until cancelled.
+
+    Raises:
+        P2PSyncError: It cannot be shared, or no longer.
+    """
+    folder = FolderState.open(options.directory, options.state_directory, create=False)
+    try:
+        if folder.was_damaged:
+            emit(Note("the folder's index was damaged and is made anew: every file is read again"))
+        await _Share(folder, options, emit).run()
+    finally:
+        folder.close()
+
+
+class _Share:
+    def __init__(self, folder: FolderState, options: ShareOptions, emit: Callable[[NodeEvent], None]) -> None:
+        self._folder = folder
+        self._options = options
+        self._emit = emit
+        self._is_ready = False
+        self._told_problems: set[str] = set()
+
+    async def run(self) -> None:
+        identity = own_folder(self._folder.directory)
+        network_options = self._options.network
+        ports = await open_ports(
+            self._folder.database, network_options.listen, with_tracker=not network_options.trackers
+        )
+        self._emit(Listening(str(ports.listen)))
+        self._identity, self._ports = identity, ports
+        newest = NewestHead(self._folder.database, identity.keys)
+        network = FolderNetwork(
+            self._folder,
+            identity,
+            network_options,
+            ports,
+            newest,
+        )
+        publisher = Publisher(self._folder, identity.keys, identity.device, newest, network.swarm, self._tell)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(network.run)
+            nursery.start_soon(report_progress, publisher.progress, network, self._emit)
+            await publisher.run()
+
+    def _tell(self, event: FolderEvent) -> None:
+        if isinstance(event, Remark):
+            self._emit(Note(event.sentence))
+        if not isinstance(event, PublishedHead):
+            return
+        for problem in event.problems:
+            if str(problem) not in self._told_problems:
+                self._told_problems.add(str(problem))
+                self._emit(Problem("path", str(problem)))
+        if not self._is_ready:
+            self._is_ready = True
+            self._emit(_ready(event, self._identity, self._ports, self._options))
+        elif event.is_new:
+            self._emit(Published(event.root.hex(), event.seq, event.files, event.size_bytes))
+
+
+def _ready(event: PublishedHead, identity: Identity, ports: Ports, options: ShareOptions) -> Ready:
+    links = {
+        role: str(
+            ShareLink(
+                identity.keys.limited_to(role),
+                options.directory.resolve().name,
+                options.network.trackers or ports.own_trackers,
+                tuple(ports.reachable),
+            )
+        )
+        for role in Role
+    }
+    return Ready(
+        link=links[Role.READ],
+        read_link=links[Role.READ],
+        write_link=links[Role.WRITE],
+        store_link=links[Role.STORE],
+        root=event.root.hex(),
+        seq=event.seq,
+        listen=str(ports.listen),
+        files=event.files,
+        bytes=event.size_bytes,
+    )

@@ -1,0 +1,91 @@
+"""A folder's own state on disk: the directory `.p2psync` with its lock, index and staging."""
+
+import contextlib
+import fcntl
+import os
+import sqlite3
+from pathlib import Path
+from typing import Self
+
+from p2psync.errors import ConfigError, StoreError
+from p2psync.store.database import Database
+from p2psync.store.files import store_error
+from p2psync.store.index import FileIndex
+from p2psync.store.inplace import InPlaceStore
+from p2psync.store.pages import PageStore
+from p2psync.store.staging import Staging
+
+STATE_NAME = ".p2psync"
+_DATABASE = "index.sqlite"
+
+
+class FolderState:
+    """Everything p2psync keeps for one folder; one process at a time.
+
+    Attributes:
+        root: The folder.
+        directory: Its state directory.
+        was_damaged: Whether the index was unreadable and had to be begun anew.
+    """
+
+    def __init__(self, root: Path, directory: Path, lock: int) -> None:
+        self.root = root
+        self.directory = directory
+        self._lock = lock
+        self.database, self.was_damaged = _open_database(directory)
+        self.index = FileIndex(self.database)
+        self.pages = PageStore(self.database)
+        self.staging = Staging(directory / "staging", self.database, self.index)
+        self.store = InPlaceStore(root, self.database, self.index, self.staging)
+
+    @classmethod
+    def open(cls, root: Path, state_directory: Path | None = None, *, create: bool) -> Self:
+        """Open a folder's state, making what is missing.
+
+        Args:
+            root: The folder.
+            state_directory: Where the state is kept; inside the folder unless it is a read-only source.
+            create: Whether the folder itself is made if it does not exist.
+
+        Raises:
+            ConfigError: There is no such folder, or another p2psync is at work on it.
+            StoreError: It is not a folder, or cannot be read or written.
+        """
+        try:
+            if create:
+                root.mkdir(parents=True, exist_ok=True)
+            os.listdir(root)
+            directory = state_directory or root / STATE_NAME
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (directory / "staging").mkdir(mode=0o700, exist_ok=True)
+            lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            raise ConfigError(f"there is no folder {str(root)!r}") from None
+        except (FileExistsError, NotADirectoryError):
+            raise StoreError(f"{str(root)!r} is not a folder") from None
+        except OSError as error:
+            raise store_error(error, f"cannot use the folder {str(root)!r}") from None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(lock)
+            raise ConfigError(f"another p2psync is at work on {str(root)!r}: stop it first") from None
+        return cls(root, directory, lock)
+
+    def close(self) -> None:
+        """Write down what is known and let go of the folder."""
+        with contextlib.suppress(StoreError):  # what could not be noted is found again by the next scan
+            self.staging.close()
+        self.database.close()
+        os.close(self._lock)
+
+
+def _open_database(directory: Path) -> tuple[Database, bool]:
+    path = directory / _DATABASE
+    try:
+        return Database(path), False
+    except sqlite3.DatabaseError:
+        for suffix in ("", "-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(f"{path}{suffix}", f"{path}.damaged{suffix}")
+        return Database(path), True

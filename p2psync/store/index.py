@@ -1,0 +1,181 @@
+"""The index: what stands at each path of the local folder, and where each block can be found in it.
+
+Losing it loses no data: a scan makes it again. store/FORMAT.md describes the tables.
+"""
+
+import itertools
+import struct
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from p2psync.ids import BLOCK_ID_BYTES, BlockId
+from p2psync.manifest.entry import Entry, Kind, split_key
+from p2psync.store.database import MOST_VARIABLES, Database
+
+_PREFIX = struct.Struct(">q24x")
+_FILE_COLUMNS = "id, key, kind, mtime_ns, mode, cut, ids, lengths, target, version, fingerprint, ours"
+
+
+class LocalFile(NamedTuple):
+    """What stands at a path of the local folder, as last seen.
+
+    Attributes:
+        number: The row's id, which places refer to.
+        entry: Its state.
+        fingerprint: What `stat` said then (`sync.fingerprint`); while it says the same, the state still holds.
+        ours: Whether p2psync put it there, so that it may replace or remove it.
+    """
+
+    number: int
+    entry: Entry
+    fingerprint: bytes
+    ours: bool
+
+
+class Place(NamedTuple):
+    """Where a block should be: `length` bytes at `offset` of a file, or of a staged file."""
+
+    key: bytes
+    number: int
+    slot: int
+    offset: int
+    length: int
+    staged: bool
+
+
+class FileIndex:
+    """The files of one folder; every method may be called from any thread."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        highest = database.row(
+            "SELECT max((SELECT coalesce(max(id), 0) FROM files), (SELECT coalesce(max(id), 0) FROM staged))"
+        )
+        self._numbers = itertools.count(1 + (highest[0] if highest else 0))
+
+    def files_in(self, parent: bytes) -> dict[bytes, LocalFile]:
+        """Return what stands directly in one directory, by name; tombstones included."""
+        rows = self._database.rows(
+            f"SELECT {_FILE_COLUMNS} FROM files WHERE key >= ? AND key < ?", (parent + b"\0", parent + b"\1")
+        )
+        return {file.entry.name: file for file in map(_local_file, rows)}
+
+    def files_between(self, first: bytes, end: bytes | None) -> list[LocalFile]:
+        """Return what stands at keys from `first` to before `end` (None: to the last), in key order."""
+        if end is None:
+            rows = self._database.rows(f"SELECT {_FILE_COLUMNS} FROM files WHERE key >= ? ORDER BY key", (first,))
+        else:
+            rows = self._database.rows(
+                f"SELECT {_FILE_COLUMNS} FROM files WHERE key >= ? AND key < ? ORDER BY key", (first, end)
+            )
+        return list(map(_local_file, rows))
+
+    def file_at(self, key: bytes) -> LocalFile | None:
+        """Return what stands at one key."""
+        row = self._database.row(f"SELECT {_FILE_COLUMNS} FROM files WHERE key = ?", (key,))
+        return _local_file(row) if row else None
+
+    def iter_files(self, *, batch: int = 2000) -> Iterator[LocalFile]:
+        """Yield all files in key order, a batch in memory at a time."""
+        last = b""
+        while True:
+            rows = self._database.rows(
+                f"SELECT {_FILE_COLUMNS} FROM files WHERE key > ? ORDER BY key LIMIT {batch}", (last,)
+            )
+            if not rows:
+                return
+            yield from map(_local_file, rows)
+            last = rows[-1][1]
+
+    def keys_below(self, directory: bytes) -> list[bytes]:
+        """Return the keys of everything that stands inside a directory, at any depth; tombstones left out."""
+        keys: list[bytes] = []
+        for first, end in ((b"\0", b"\1"), (b"/", b"0")):  # directly inside; deeper
+            keys += [
+                row[0]
+                for row in self._database.rows(
+                    "SELECT key FROM files WHERE key >= ? AND key < ? AND kind != ?",
+                    (directory + first, directory + end, Kind.TOMBSTONE),
+                )
+            ]
+        return keys
+
+    def totals(self) -> tuple[int, int]:
+        """Return how many files there are, and their bytes."""
+        row = self._database.row("SELECT count(*), coalesce(sum(size), 0) FROM files WHERE kind = ?", (Kind.FILE,))
+        return (row[0], row[1]) if row else (0, 0)
+
+    def put_files(self, files: Sequence[tuple[int | None, Entry, bytes, bool]]) -> None:
+        """Record (number or None, entry, fingerprint, ours) for each path, replacing what was known of it."""
+        self.remove_files([entry.key for _, entry, _, _ in files])
+        rows, places = [], []
+        for known, entry, fingerprint, ours in files:
+            number = known or self.allocate_number()
+            lengths = struct.unpack(f">{len(entry.lengths) // 4}I", entry.lengths)
+            rows.append((
+                number, entry.key, entry.kind, sum(lengths), entry.mtime_ns, entry.mode, entry.cut, entry.ids,
+                entry.lengths, entry.target, entry.version, fingerprint, ours,
+            ))  # fmt: skip
+            places += block_places(number, entry.ids, lengths)
+        self._database.execute_many("INSERT INTO files VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", rows)
+        self._database.execute_many("INSERT OR IGNORE INTO places VALUES (?,?,?,?)", places)
+
+    def set_fingerprints(self, marks: Sequence[tuple[bytes, int]]) -> None:
+        """Record (fingerprint, number) of files whose state is known already."""
+        self._database.execute_many("UPDATE files SET fingerprint = ? WHERE id = ?", marks)
+
+    def remove_files(self, keys: Sequence[bytes]) -> None:
+        """Forget paths and the places of their blocks."""
+        places, gone = [], []
+        for at in range(0, len(keys), MOST_VARIABLES):
+            some = keys[at : at + MOST_VARIABLES]
+            marks = ",".join("?" * len(some))
+            for number, ids, packed in self._database.rows(
+                f"SELECT id, ids, lengths FROM files WHERE key IN ({marks})", some
+            ):
+                lengths = struct.unpack(f">{len(packed) // 4}I", packed)
+                places += [place[:3] for place in block_places(number, ids, lengths)]
+                gone.append((number,))
+        if gone:
+            self._database.execute_many("DELETE FROM places WHERE prefix = ? AND file = ? AND slot = ?", places)
+            self._database.execute_many("DELETE FROM files WHERE id = ?", gone)
+
+    def allocate_number(self) -> int:
+        """Return a row id that nothing has had in this database's life."""
+        return next(self._numbers)
+
+    def places(self, ids: Sequence[BlockId]) -> dict[BlockId, list[Place]]:
+        """Return where blocks should be, files first, then staged files; ids found nowhere are left out."""
+        found: dict[BlockId, list[Place]] = {}
+        for at in range(0, len(ids), MOST_VARIABLES):
+            prefixes = [_PREFIX.unpack(block)[0] for block in ids[at : at + MOST_VARIABLES]]
+            marks = ",".join("?" * len(prefixes))
+            for table, staged in (("files", False), ("staged", True)):
+                rows = self._database.rows(
+                    "SELECT t.key, t.id, p.slot, p.offset, substr(t.lengths, p.slot * 4 + 1, 4),"
+                    " substr(t.ids, p.slot * 32 + 1, 32)"
+                    f" FROM places p JOIN {table} t ON t.id = p.file WHERE p.prefix IN ({marks})",
+                    prefixes,
+                )
+                for key, number, slot, offset, length, block in rows:
+                    place = Place(key, number, slot, offset, int.from_bytes(length, "big"), staged)
+                    found.setdefault(BlockId(block), []).append(place)
+        return found
+
+
+def block_places(number: int, ids: bytes, lengths: Sequence[int]) -> list[tuple[int, int, int, int]]:
+    """Return the rows (prefix, file, slot, offset) that say where a file's blocks are."""
+    if len(ids) == BLOCK_ID_BYTES:  # most files: one block
+        return [(_PREFIX.unpack(ids)[0], number, 0, 0)]
+    places, offset = [], 0
+    for slot, ((prefix,), length) in enumerate(zip(_PREFIX.iter_unpack(ids), lengths, strict=True)):
+        places.append((prefix, number, slot, offset))
+        offset += length
+    return places
+
+
+def _local_file(row: tuple[Any, ...]) -> LocalFile:
+    number, key, kind, mtime_ns, mode, cut, ids, lengths, target, version, fingerprint, ours = row
+    parent, name = split_key(key)
+    entry = Entry(parent, name, Kind(kind), mtime_ns, mode, cut, ids, lengths, target, version)
+    return LocalFile(number, entry, fingerprint, bool(ours))

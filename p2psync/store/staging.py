@@ -1,0 +1,288 @@
+"""Staging: files that are being put together from blocks, before they take their place in the folder.
+
+A file of several blocks gets its full size at once and each block is written once, at its final offset. What has been
+written is noted in the database only after the data is durable, so after a crash the notes can be believed. A file of
+one block is written whole when the block comes; after a crash it is simply fetched again.
+"""
+
+import os
+import struct
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from p2psync.blocks.block import split_ids
+from p2psync.ids import BlockId
+from p2psync.manifest.entry import Entry
+from p2psync.store.base import Payload
+from p2psync.store.database import Database
+from p2psync.store.files import make_durable, store_error
+from p2psync.store.index import FileIndex
+from p2psync.store.staged import StagedRow, StagedRows
+
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+class StagedFile:
+    """One file on its way in.
+
+    Attributes:
+        number: Its row id, in the index too once it is finished.
+        entry: What it will be.
+        missing: How many blocks are still to be written.
+    """
+
+    __slots__ = ("_have", "entry", "missing", "number", "offsets")
+
+    def __init__(self, number: int, entry: Entry, have: bytes = b"") -> None:
+        lengths = struct.unpack(f">{len(entry.lengths) // 4}I", entry.lengths)
+        self.number = number
+        self.entry = entry
+        self.offsets = [0]
+        for length in lengths:
+            self.offsets.append(self.offsets[-1] + length)
+        self._have = bytearray(have or bytes((len(lengths) + 7) // 8))
+        self.missing = len(lengths) - sum(byte.bit_count() for byte in self._have)
+
+    @property
+    def name(self) -> str:
+        """Its name in the staging directory."""
+        return str(self.number)
+
+    @property
+    def size_bytes(self) -> int:
+        """The size that it will have."""
+        return self.offsets[-1]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it comes in one write, and so is not noted in the database."""
+        return len(self.offsets) <= 2
+
+    def has(self, slot: int) -> bool:
+        """Say whether a block has been written."""
+        return bool(self._have[slot >> 3] & (0x80 >> (slot & 7)))
+
+    def mark(self, slot: int) -> None:
+        """Note that a block has been written."""
+        if not self.has(slot):
+            self._have[slot >> 3] |= 0x80 >> (slot & 7)
+            self.missing -= 1
+
+    def have_bits(self) -> bytes:
+        """Return one bit a block, the first in the highest bit."""
+        return bytes(self._have)
+
+
+class Staging:
+    """All files of one folder that are on their way in; every method may be called from any thread."""
+
+    def __init__(self, directory: Path, database: Database, index: FileIndex) -> None:
+        self._directory = directory
+        self._handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._database = database
+        self._rows = StagedRows(database)
+        self._index = index
+        self._lock = threading.Lock()
+        self._waiting: dict[BlockId, list[tuple[StagedFile, int]]] = {}
+        self._active: dict[int, StagedFile] = {}
+        self._whole: dict[BlockId, StagedFile] = {}
+        self._finished: list[StagedFile] = []
+        self._unnoted: set[StagedFile] = set()
+        self._resumable = {row.key: row for row in self._rows.all()}
+        self._resumable_have = {row.number: row.have for row in self._resumable.values()}
+        self.written_bytes = 0
+        for name in os.listdir(self._handle):
+            if not name.isdigit() or int(name) not in self._resumable_have:
+                os.unlink(name, dir_fd=self._handle)
+
+    def close(self) -> None:
+        """Note what has been written, and let go of the directory."""
+        self.checkpoint()
+        os.close(self._handle)
+
+    def begin(self, entries: Sequence[Entry]) -> list[StagedFile]:
+        """Start files, or take up those that were started before a crash with the same blocks.
+
+        Raises:
+            StoreError: There is no room for them.
+        """
+        files = [self._resume(entry) or StagedFile(self._index.allocate_number(), entry) for entry in entries]
+        noted = [file for file in files if not file.is_whole]
+        if noted:
+            with self._database.transaction():
+                for file in noted:
+                    entry = file.entry
+                    self._rows.put(StagedRow(file.number, entry.key, entry.ids, entry.lengths, file.have_bits()))
+        for file in files:
+            if not file.is_whole or not file.missing:
+                self._create(file)
+        with self._lock:
+            self._active.update((file.number, file) for file in files)
+            self._finished += [file for file in files if not file.missing]
+        return files
+
+    def await_block(self, block: BlockId, file: StagedFile, slot: int) -> bool:
+        """Note that a block is to be written to a slot of a file; return whether somebody waits for it already."""
+        with self._lock:
+            waiting = self._waiting.setdefault(block, [])
+            waiting.append((file, slot))
+            return len(waiting) > 1
+
+    def fill_zeros(self, file: StagedFile, slot: int) -> None:
+        """Count a block of zeros as written: the file has a hole there.
+
+        Raises:
+            StoreError: There is no room for the file.
+        """
+        if file.is_whole:
+            self._create(file)
+        self._written(file, slot, None)
+
+    def write(self, block: BlockId, data: Payload) -> None:
+        """Write a verified block wherever it is waited for.
+
+        Raises:
+            StoreError: The disk is full or failed; the block is still waited for.
+        """
+        with self._lock:
+            waiting = self._waiting.pop(block, [])
+        while waiting:
+            file, slot = waiting[-1]
+            try:
+                self._write_at(file, slot, data)
+            except OSError as error:
+                with self._lock:
+                    self._waiting.setdefault(block, []).extend(waiting)
+                raise store_error(error, f"cannot write {os.fsdecode(file.entry.path)!r}") from None
+            self._written(file, slot, block)
+            waiting.pop()
+
+    def take_finished(self, most: int) -> list[StagedFile]:
+        """Return files that are complete, to be put in their places; `settle` must follow for each."""
+        with self._lock:
+            taken, self._finished = self._finished[:most], self._finished[most:]
+            return taken
+
+    def settle(self, files: Sequence[StagedFile]) -> None:
+        """Forget files that have become files of the folder, inside the transaction that says so."""
+        for file in files:
+            if not file.is_whole:
+                self._rows.drop(file.number, keep_places=True)
+        with self._lock:
+            for file in files:
+                self._active.pop(file.number, None)
+                self._unnoted.discard(file)
+                if file.is_whole:
+                    self._whole.pop(BlockId(file.entry.ids), None)
+
+    def checkpoint(self) -> None:
+        """Make written blocks durable, then note them."""
+        with self._lock:
+            unnoted, self._unnoted = self._unnoted, set()
+            notes = [(file.have_bits(), file.number) for file in unnoted]
+        if notes:
+            make_durable(self._directory)
+            with self._database.transaction():
+                self._rows.set_have(notes)
+
+    def abandon(self, keep: Callable[[bytes, bytes], bool]) -> None:
+        """Stop waiting for blocks; give up staged files for which `keep(key, ids)` is False.
+
+        What a newer version of the folder still wants can be taken up again with `begin`.
+        """
+        self.checkpoint()
+        with self._lock:
+            self._waiting.clear()
+            self._active.clear()
+            self._whole.clear()
+            self._finished.clear()
+        for row in self._rows.all():
+            if keep(row.key, row.ids):
+                self._resumable[row.key] = row
+                self._resumable_have[row.number] = row.have
+            else:
+                self._give_up(row)
+
+    def has(self, number: int, slot: int) -> bool:
+        """Say whether a block of a staged file can be read from it."""
+        with self._lock:
+            file = self._active.get(number)
+            if file is not None:
+                return file.has(slot)
+        have = self._resumable_have.get(number)
+        return have is not None and bool(have[slot >> 3] & (0x80 >> (slot & 7)))
+
+    def whole_file_of(self, block: BlockId) -> StagedFile | None:
+        """Return the file of one block that holds it and has not taken its place yet."""
+        with self._lock:
+            return self._whole.get(block)
+
+    def open(self, number: int) -> int:
+        """Open a staged file for reading."""
+        return os.open(str(number), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=self._handle)
+
+    @property
+    def handle(self) -> int:
+        """The staging directory, to rename files out of it."""
+        return self._handle
+
+    @property
+    def directory(self) -> Path:
+        """The staging directory's path."""
+        return self._directory
+
+    def _resume(self, entry: Entry) -> StagedFile | None:
+        row = self._resumable.get(entry.key)
+        if row is None or (row.ids, row.lengths) != (entry.ids, entry.lengths):
+            return None
+        del self._resumable[row.key]
+        return StagedFile(row.number, entry, row.have)
+
+    def _create(self, file: StagedFile) -> None:
+        try:
+            handle = os.open(file.name, _CREATE, 0o600, dir_fd=self._handle)
+            try:
+                os.ftruncate(handle, file.size_bytes)
+            finally:
+                os.close(handle)
+        except OSError as error:
+            raise store_error(error, f"cannot begin {os.fsdecode(file.entry.path)!r}") from None
+
+    def _write_at(self, file: StagedFile, slot: int, data: Payload) -> None:
+        view, offset = memoryview(data), file.offsets[slot]
+        handle = os.open(file.name, _CREATE, 0o600, dir_fd=self._handle)
+        try:
+            while view:
+                written = os.pwrite(handle, view, offset)
+                view, offset = view[written:], offset + written
+        finally:
+            os.close(handle)
+
+    def _written(self, file: StagedFile, slot: int, block: BlockId | None) -> None:
+        with self._lock:
+            if file.has(slot):
+                return
+            file.mark(slot)
+            self.written_bytes += file.offsets[slot + 1] - file.offsets[slot]
+            if not file.is_whole:
+                self._unnoted.add(file)
+            elif block is not None:
+                self._whole[block] = file
+            if not file.missing:
+                self._finished.append(file)
+
+    def _give_up(self, row: StagedRow) -> None:
+        with self._database.transaction():
+            self._rows.drop(row.number, keep_places=False)
+        self._resumable.pop(row.key, None)
+        self._resumable_have.pop(row.number, None)
+        try:
+            os.unlink(str(row.number), dir_fd=self._handle)
+        except FileNotFoundError:
+            return
+
+
+def wanted_slots(file: StagedFile) -> list[tuple[int, BlockId]]:
+    """Return (slot, id) of the blocks that a staged file still misses."""
+    return [(slot, block) for slot, block in enumerate(split_ids(file.entry.ids)) if not file.has(slot)]

@@ -1,0 +1,67 @@
+"""The trio face of any block store: worker threads, one limiter, work for each hop that is worth a hop."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import trio
+
+from p2psync.ids import BlockId
+from p2psync.store.base import BlockStore, Payload
+
+READ_BYTES = 1 << 20
+"""What one hop reads: the hop (some 100 µs) is then a tenth of the work."""
+_FIRST_READ_BLOCKS = 2
+_GROWTH = 4
+
+RunSync = Callable[..., Awaitable[Any]]
+
+
+class ThreadedStore:
+    """Reads and writes a blocking store from trio.
+
+    A cancelled call waits for its thread, so a write has either happened or was never begun.
+
+    Args:
+        store: The blocking store.
+        limiter: How many calls may be in threads at once.
+        run_sync: What runs a call in a thread; under virtual time, which threads do not know, tests run it in place.
+    """
+
+    def __init__(
+        self, store: BlockStore, limiter: trio.CapacityLimiter, *, run_sync: RunSync = trio.to_thread.run_sync
+    ) -> None:
+        self._store = store
+        self._limiter = limiter
+        self._run_sync = run_sync
+
+    async def read(self, ids: Sequence[BlockId]) -> list[Payload | None]:
+        """Return the bytes of the first blocks of `ids`: of at least one, then of more until they reach `READ_BYTES`.
+
+        None stands for a block that is not held or no longer what its id says.
+
+        Raises:
+            StoreError: The storage as a whole failed.
+        """
+        payloads: list[Payload | None] = await self._run_sync(self._read_some, ids, limiter=self._limiter)
+        return payloads
+
+    async def write(self, blocks: Sequence[tuple[BlockId, Payload]]) -> list[BlockId]:
+        """Verify and keep blocks; return the ids whose bytes did not match.
+
+        Raises:
+            StoreError: The disk is full or failed.
+        """
+        wrong: list[BlockId] = await self._run_sync(self._store.write, blocks, limiter=self._limiter)
+        return wrong
+
+    def _read_some(self, ids: Sequence[BlockId]) -> list[Payload | None]:
+        # Lengths are not known before reading: steps grow with what the blocks so far turned out to be.
+        read: list[Payload | None] = []
+        read_bytes, step = 0, _FIRST_READ_BLOCKS
+        while len(read) < len(ids) and read_bytes < READ_BYTES:
+            got = self._store.read(ids[len(read) : len(read) + step])
+            read += got
+            read_bytes += sum(len(data) for data in got if data is not None)
+            mean_bytes = read_bytes // len(read) + 1
+            step = max(1, min(step * _GROWTH, (READ_BYTES - read_bytes) // mean_bytes))
+        return read

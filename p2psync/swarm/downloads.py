@@ -1,0 +1,264 @@
+"""Fetching: callers' jobs, what each link is asked for, and what becomes of the answers."""
+
+import random
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+import trio
+
+from p2psync.blocks.need import Run
+from p2psync.errors import RemoteProtocolError, StoreError
+from p2psync.ids import BlockId
+from p2psync.store.threaded import ThreadedStore
+from p2psync.swarm.intake import Intake
+from p2psync.swarm.link import Link
+from p2psync.swarm.picker import Picker
+from p2psync.swarm.tasks import Job, Written
+from p2psync.wire import limits
+from p2psync.wire.messages import Blocks, Cancel, Missing, Want
+
+LOW_TASKS = 512
+"""Runs of about 1 MiB that wait for a peer: several windows of every peer, and room for random choice."""
+LOW_BLOCKS = 8_192
+"""The same where blocks are small: some 4 MB of our memory."""
+IDS_PER_FRAME = 4_096
+
+
+class _Waiter:
+    """A caller that waits for its job to move on."""
+
+    def __init__(self) -> None:
+        self.changed = trio.Event()
+        self.error: StoreError | None = None
+
+    async def wait(self) -> None:
+        """Wait for the next change; raise what the store failed with."""
+        if self.error is None:
+            self.changed = trio.Event()
+            await self.changed.wait()
+        if self.error is not None:
+            raise self.error
+
+
+class Downloads:
+    """The picker, the links it may ask, and the intake.
+
+    Args:
+        on_written: Hears of file blocks that are safe now.
+        on_wrong: Hears of links over which a block came whose bytes are not what its id says.
+    """
+
+    def __init__(
+        self,
+        store: ThreadedStore,
+        rng: random.Random,
+        *,
+        on_written: Callable[[Written], None],
+        on_wrong: Callable[[Link], None],
+    ) -> None:
+        self._picker = Picker(rng)
+        self._intake = Intake(store, self)
+        self._on_written = on_written
+        self._on_wrong = on_wrong
+        self._links: dict[int, Link] = {}
+        self._waiters: dict[Job, _Waiter] = {}
+        self._unasked_bytes: dict[int, int] = {}
+        self.fetched_bytes = 0
+        """Payload that was asked for, right, and written."""
+        self.wasted_bytes = 0
+        """Payload that nobody waited for when it came."""
+        self.wrong_blocks = 0
+
+    async def run(self) -> None:
+        """Write what arrives, until cancelled."""
+        await self._intake.run()
+
+    async def wait_room(self) -> None:
+        """Wait until received payload may be kept."""
+        await self._intake.wait_room()
+
+    # --- callers ------------------------------------------------------------------------------------------------------
+
+    async def fetch(self, root: BlockId, ids: Sequence[BlockId]) -> None:
+        """Fetch a root or pages from peers that offer the head with this root; return when they are written.
+
+        Raises:
+            StoreError: They cannot be kept.
+        """
+        job = Job(root, pages=True, exhausted=True)
+        with self._waiting(job) as waiter:
+            self._picker.add_pages(job, ids)
+            self._refill_all()
+            while not job.is_done:
+                await waiter.wait()
+
+    async def fetch_runs(self, root: BlockId, runs: AsyncIterable[Sequence[Run]]) -> None:
+        """Fetch file blocks; return when all are written. The next batch of runs is taken when few are unassigned.
+
+        Raises:
+            StoreError: They cannot be kept.
+        """
+        job = Job(root)
+        with self._waiting(job) as waiter:
+            async for batch in runs:
+                self._picker.add(job, batch)
+                self._refill_all()
+                while not self._is_low(job):
+                    await waiter.wait()
+            job.exhausted = True
+            self._refill_all()
+            while not job.is_done:
+                await waiter.wait()
+
+    @contextmanager
+    def _waiting(self, job: Job) -> Iterator[_Waiter]:
+        waiter = self._waiters[job] = _Waiter()
+        self._picker.begin(job)
+        try:
+            yield waiter
+        finally:
+            del self._waiters[job]
+            for number, ids in self._picker.forget(job).items():
+                self._send_ids(self._links[number], Cancel, ids)
+
+    def _is_low(self, job: Job) -> bool:
+        return job.unassigned < LOW_BLOCKS and self._picker.unassigned_tasks < LOW_TASKS
+
+    def _wake(self) -> None:
+        for job, waiter in self._waiters.items():
+            if job.is_done or self._is_low(job) or waiter.error is not None:
+                waiter.changed.set()
+
+    # --- links --------------------------------------------------------------------------------------------------------
+
+    def link_up(self, link: Link) -> None:
+        """A link may be asked from now on."""
+        self._links[link.number] = link
+        self._unasked_bytes[link.number] = 0
+        self._picker.add_peer(link.number, link.holdings)
+
+    def link_down(self, link: Link) -> None:
+        """What a link owed is asked from others."""
+        del self._links[link.number], self._unasked_bytes[link.number]
+        self._picker.drop_peer(link.number)
+        self._refill_all()
+
+    def in_flight_bytes(self, link: Link) -> int:
+        """Return how much a link owes."""
+        return self._picker.in_flight(link.number)[0]
+
+    def holdings_grew(self, link: Link, pages: Iterable[BlockId]) -> None:
+        """A peer announced more of these pages."""
+        self._picker.holdings_grew(link.number, pages)
+        self._refill(link)
+
+    def holdings_changed(self, link: Link) -> None:
+        """A peer offered a head, withdrew something, or became complete."""
+        self._picker.holdings_changed(link.number)
+        self._refill(link)
+
+    def heard_blocks(self, link: Link, message: Blocks) -> None:
+        """Blocks arrived.
+
+        Raises:
+            RemoteProtocolError: Too many that nobody asked for.
+        """
+        link.flow.arrived(trio.current_time())
+        cancels: dict[int, list[BlockId]] = {}
+        for id_, data in message.blocks:
+            others = self._picker.received(link.number, id_)
+            if others is None:
+                self._count_unasked(link, len(data))
+                continue
+            self._intake.put(link, id_, data)
+            for other in others:
+                cancels.setdefault(other, []).append(id_)
+        for number, ids in cancels.items():
+            self._send_ids(self._links[number], Cancel, ids)
+            self._refill(self._links[number])
+        self._refill(link)
+
+    def heard_missing(self, link: Link, message: Missing) -> None:
+        """A peer lacks blocks it was asked for."""
+        now = trio.current_time()
+        for id_ in message.ids:
+            self._picker.missing(link.number, id_, now)
+        self._refill_all()
+
+    def tick(self, link: Link, now: float) -> None:
+        """Measure a link; snub it or end it if it does not send what it owes."""
+        flow = link.flow
+        flow.tick(now, link.payload_bytes, owing=self.in_flight_bytes(link) > 0)
+        if link.is_paused:
+            flow.excuse(now)
+        if flow.is_stalled(now):
+            link.fail(RemoteProtocolError("it owes blocks and sends none"))
+            return
+        overdue = flow.is_overdue(now)
+        flow.snubbed = flow.snubbed or overdue
+        self._picker.measured(link.number, flow.rate_bytes_per_s, snubbed=flow.snubbed)
+        if overdue:
+            self._send_ids(link, Cancel, self._picker.release(link.number))
+            self._refill_all()
+        self._refill(link)
+
+    # --- the intake's owner -------------------------------------------------------------------------------------------
+
+    def wrote(self, good: Sequence[BlockId], wrong: Sequence[tuple[Link, BlockId]]) -> None:
+        """Blocks are safe, or were wrong."""
+        for id_ in good:
+            written = self._picker.written(id_)
+            if written is not None:
+                self.fetched_bytes += written.length
+                self._on_written(written)
+        for link, id_ in wrong:
+            self.wrong_blocks += 1
+            self._picker.refetch(id_)
+            self._on_wrong(link)
+        if wrong:
+            self._refill_all()
+        self._wake()
+
+    def write_failed(self, error: StoreError) -> None:
+        """Every caller is told; their jobs end."""
+        for waiter in self._waiters.values():
+            waiter.error = error
+        self._wake()
+
+    # --- asking -------------------------------------------------------------------------------------------------------
+
+    def _refill_all(self) -> None:
+        for link in self._links.values():
+            self._refill(link)
+
+    def _refill(self, link: Link) -> None:
+        """Ask a link for as much as its window has room for, once a quarter of it is free."""
+        number, window, now = link.number, link.flow.window_bytes, trio.current_time()
+        size, count = self._picker.in_flight(number)
+        if link.ending or (size and size > window - window // 4):
+            return
+        ids: list[BlockId] = []
+        while size < window and count < limits.WANTED_IDS:
+            # Never less than a quarter of the window: slivers of runs would cost more than they level out.
+            taken = self._picker.take(number, max(window - size, window // 4), now)
+            if not taken:
+                break
+            ids += taken
+            size, count = self._picker.in_flight(number)
+        if not ids and not size:
+            ids = self._picker.duplicate(number, now)
+        if ids:
+            link.flow.asked(now)
+            self._send_ids(link, Want, ids)
+            self._wake()
+
+    @staticmethod
+    def _send_ids(link: Link, message: type[Want] | type[Cancel], ids: list[BlockId]) -> None:
+        for at in range(0, len(ids), IDS_PER_FRAME):
+            link.send(message(ids[at : at + IDS_PER_FRAME]))
+
+    def _count_unasked(self, link: Link, size: int) -> None:
+        self.wasted_bytes += size
+        self._unasked_bytes[link.number] += size
+        if self._unasked_bytes[link.number] > limits.MAX_UNASKED_BYTES:
+            raise RemoteProtocolError("it keeps sending blocks that nobody asked for")

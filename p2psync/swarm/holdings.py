@@ -1,0 +1,100 @@
+"""What one peer says it holds: complete roots, whole pages, and bit sets over the blocks of other pages. Pure."""
+
+from collections.abc import Sequence, Set
+
+from p2psync.errors import RemoteProtocolError
+from p2psync.ids import BlockId
+from p2psync.wire import limits
+from p2psync.wire.messages import Have
+
+
+class Holdings:
+    """Everything that one peer announced and has not withdrawn.
+
+    Attributes:
+        root: Root of the head it offered last; it holds that root and all its pages.
+        complete: Roots of which it holds every page and block.
+    """
+
+    def __init__(self) -> None:
+        self.root: BlockId | None = None
+        self.complete: set[BlockId] = set()
+        self._whole: set[BlockId] = set()
+        self._partial: dict[BlockId, bytearray] = {}
+        self._bits_bytes = 0
+
+    @property
+    def pages(self) -> int:
+        """Pages of which it holds something, those of complete roots not counted."""
+        return len(self._whole) + len(self._partial)
+
+    def offer(self, root: BlockId) -> None:
+        """A new head voids all that was said before."""
+        self.root = root
+        self.complete.clear()
+        self._whole.clear()
+        self._partial.clear()
+        self._bits_bytes = 0
+
+    def hear(self, have: Have) -> Set[BlockId]:
+        """Take in a HAVE; return the pages of which more is held now.
+
+        Raises:
+            RemoteProtocolError: The peer announces more than one peer may.
+        """
+        for id_ in have.gone:
+            self.complete.discard(id_)
+            self._whole.discard(id_)
+            self._forget_bits(id_)
+        for id_ in have.whole:
+            self._forget_bits(id_)
+        for page, bits in have.partial:
+            self._add_bits(page, bits)
+        self.complete.update(have.complete)
+        self._whole.update(have.whole)
+        if len(self.complete) + self.pages > limits.MAX_ANNOUNCED_PAGES:
+            raise RemoteProtocolError(f"more than {limits.MAX_ANNOUNCED_PAGES} pages announced")
+        return {*have.whole, *(page for page, _ in have.partial)}
+
+    def knows(self, page: BlockId) -> bool:
+        """Say whether anything of a page was announced, complete roots aside."""
+        return page in self._whole or page in self._partial
+
+    def holds_all(self, page: BlockId, positions: Sequence[int]) -> bool:
+        """Say whether every one of a page's blocks at `positions` was announced, complete roots aside."""
+        if page in self._whole:
+            return True
+        bits = self._partial.get(page)
+        return bits is not None and all(_bit(bits, position) for position in positions)
+
+    def held(self, page: BlockId, positions: Sequence[int]) -> list[int]:
+        """Return those of `positions` whose blocks were announced, complete roots aside."""
+        if page in self._whole:
+            return list(positions)
+        bits = self._partial.get(page)
+        return [] if bits is None else [position for position in positions if _bit(bits, position)]
+
+    def _add_bits(self, page: BlockId, bits: bytes) -> None:
+        if page in self._whole:
+            return
+        known = self._partial.get(page)
+        if known is None:
+            self._bits_bytes += len(bits)
+            if self._bits_bytes > limits.MAX_ANNOUNCED_BITS_BYTES:
+                raise RemoteProtocolError(f"more than {limits.MAX_ANNOUNCED_BITS_BYTES} bytes of bits announced")
+            self._partial[page] = bytearray(bits)
+        elif len(known) != len(bits):
+            raise RemoteProtocolError("a page whose number of blocks changed")
+        else:
+            joined = int.from_bytes(known, "big") | int.from_bytes(bits, "big")
+            self._partial[page] = bytearray(joined.to_bytes(len(bits), "big"))
+
+    def _forget_bits(self, page: BlockId) -> None:
+        bits = self._partial.pop(page, None)
+        if bits is not None:
+            self._bits_bytes -= len(bits)
+
+
+def _bit(bits: bytearray, position: int) -> bool:
+    at = position >> 3
+    return at < len(bits) and bool(bits[at] & (0x80 >> (position & 7)))

@@ -1,0 +1,267 @@
+"""One live link to a peer: a stream's bytes to and from `wire.Connection`, wants answered from the store."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+import trio
+
+from p2psync.errors import IntegrityError, P2PSyncError, RemoteProtocolError, StoreError
+from p2psync.ids import BlockId, DeviceId, PeerAddress
+from p2psync.manifest.head import Standing
+from p2psync.store.base import Payload
+from p2psync.store.threaded import ThreadedStore
+from p2psync.swarm.flow import LifeWatch, Meter, PeerFlow, Pulse
+from p2psync.swarm.holdings import Holdings
+from p2psync.swarm.outbox import Outbox
+from p2psync.swarm.uploads import FrameSize, WantQueue, frames
+from p2psync.wire import limits
+from p2psync.wire.connection import Connection
+from p2psync.wire.messages import Blocks, Buffer, Bye, Cancel, Hello, Message, Part, Ping, Pong, Want
+
+READ_IDS = 128
+"""Small blocks that one hop to the store reads."""
+
+
+class Stream(Protocol):
+    """An authenticated byte stream; raises trio.BrokenResourceError and trio.ClosedResourceError as trio's do."""
+
+    device: DeviceId
+    """Who the other end is, proved by its certificate."""
+
+    async def send_all(self, buffers: Sequence[Buffer]) -> None:
+        """Send the buffers end to end. After a cancelled send the stream is unusable."""
+        ...
+
+    async def receive_into(self, buffer: memoryview) -> int:
+        """Receive at least one byte, and as many as are at hand; return how many, 0 at the end of the stream."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close at once."""
+        ...
+
+
+class LinkOwner(Protocol):
+    """Who hears what comes over a link; neither call may block for long."""
+
+    def heard(self, link: "Link", message: Message) -> None:
+        """Act on a message. What it raises ends the link."""
+        ...
+
+    async def wait_room(self) -> None:
+        """Wait until received payload may be kept."""
+        ...
+
+
+class Link:
+    """A stream on which both sides speak the protocol.
+
+    Attributes:
+        number: Names the link for as long as the program runs.
+        dialled: The address that we dialled, or None if the peer did.
+        device: Who the peer is.
+        host: Where an accepted link comes from, if known.
+        hello: What the peer said first.
+        ending: Why the link ended, a sentence; empty while it lives.
+        failure: The peer's fault that ended it, if it was one.
+        is_paused: We do not read at present, as our own store lags; the peer is not to blame for silence.
+        standing: How the head that it offers compared with the newest we had seen when it came.
+    """
+
+    def __init__(self, stream: Stream, *, number: int, dialled: PeerAddress | None = None, host: str = "") -> None:
+        now = trio.current_time()
+        self.number = number
+        self.dialled = dialled
+        self.device = stream.device
+        self.host = host
+        self.hello = Hello()
+        self.holdings = Holdings()
+        self.flow = PeerFlow(now)
+        self.wants = WantQueue()
+        self.ending = ""
+        self.failure: P2PSyncError | None = None
+        self.received_bytes = self.sent_bytes = self.uploaded_bytes = self.messages_received = 0
+        self.is_paused = False
+        self.standing: Standing | None = None
+        self.down = Meter(now)
+        self.up = Meter(now)
+        self._life = LifeWatch(now)
+        self._sending_since: float | None = None
+        self._stream = stream
+        self._connection = Connection(accepting=dialled is None)
+        self._outbox = Outbox()
+        self._frame_size = FrameSize()
+        self._wanted = trio.Event()
+        self._early: list[Message] = []
+        self._scope = trio.CancelScope()
+
+    @property
+    def payload_bytes(self) -> int:
+        """Payload received so far, that of unfinished frames included."""
+        return self._connection.payload_bytes
+
+    async def greet(self, ours: Hello) -> bool:
+        """Exchange HELLOs, the accepting side's first; return whether the link is up, else `ending` says why not."""
+        try:
+            with trio.fail_after(limits.HELLO_TIMEOUT_S):
+                if self.dialled is None:
+                    await self._write([ours])
+                await self._hear_hello()
+                if self.dialled is not None and not self.ending:
+                    await self._write([ours])
+        except trio.TooSlowError:
+            self.fail(RemoteProtocolError("it did not say HELLO in time"))
+        except P2PSyncError as error:
+            self.fail(error)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self.close("the connection broke")
+        return not self.ending
+
+    async def run(self, owner: LinkOwner, store: ThreadedStore) -> None:
+        """Move messages until either side closes; `ending` and `failure` say why."""
+        with self._scope:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._guard, self._send_loop)
+                nursery.start_soon(self._guard, self._serve_loop, store)
+                nursery.start_soon(self._guard, self._receive_loop, owner)
+
+    def send(self, message: Message) -> None:
+        """Queue a control message; a peer that does not read loses its link."""
+        try:
+            self._outbox.put(message)
+        except RemoteProtocolError as error:
+            self.fail(error)
+
+    def close(self, ending: str) -> None:
+        """End the link, from whatever task; the first reason stands."""
+        self.ending = self.ending or ending
+        self._scope.cancel()
+
+    def fail(self, failure: P2PSyncError) -> None:
+        """End the link for something the peer did."""
+        if not self.ending:
+            self.failure = failure
+        self.close(str(failure))
+
+    def probe(self) -> None:
+        """Another link from the same device came up: this one must show soon that it lives."""
+        self._life.probe(trio.current_time())
+
+    def tick(self, now: float) -> Pulse:
+        """Measure the link and say what to do about its silence."""
+        self.down.tick(now, self.payload_bytes)
+        self.up.tick(now, self.uploaded_bytes)
+        if self._sending_since is not None and now - self._sending_since > limits.SEND_STALL_S:
+            return Pulse.DEAD
+        if self.is_paused:
+            self._life.excuse(now)
+        return self._life.tick(now, self.messages_received, self.payload_bytes)
+
+    async def aclose(self, reason: bytes) -> None:
+        """Say why, unless that would take long, and close the stream."""
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + limits.FAREWELL_S):
+            try:
+                if self._sending_since is None:
+                    await self._write([Bye(reason)])
+            except (P2PSyncError, trio.BrokenResourceError, trio.ClosedResourceError):
+                pass  # it is gone already, or never was up: nobody to tell
+            await self._stream.aclose()
+
+    async def _guard(self, loop: Callable[..., Awaitable[None]], *args: object) -> None:
+        try:
+            await loop(*args)
+        except (RemoteProtocolError, IntegrityError) as error:
+            self.fail(error)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self.close("the connection broke")
+
+    async def _hear_hello(self) -> None:
+        while not self._early:
+            self._early = await self._receive() or []
+            if self.ending:
+                return
+        first = self._early.pop(0)
+        if isinstance(first, Hello):
+            self.hello = first
+        else:  # the state table lets only BYE come instead
+            self._take_leave(first)
+
+    async def _receive_loop(self, owner: LinkOwner) -> None:
+        messages: list[Message] | None = self._early
+        while messages is not None:
+            for message in messages:
+                self.messages_received += 1
+                self._hear(owner, message)
+            self.is_paused = True
+            await owner.wait_room()
+            self.is_paused = False
+            messages = await self._receive()
+
+    async def _receive(self) -> list[Message] | None:
+        """Receive once; return None at the end of the stream."""
+        count = await self._stream.receive_into(self._connection.writable())
+        self.received_bytes += count
+        messages = self._connection.received(count)
+        if not count:
+            self.close("the peer closed the connection")
+            return None
+        return messages
+
+    def _hear(self, owner: LinkOwner, message: Message) -> None:
+        match message:
+            case Want(ids):
+                self.wants.want(ids)
+                self._wanted.set()
+            case Cancel(ids):
+                self.wants.drop(ids)
+            case Ping():
+                self.send(Pong())
+            case Pong():
+                pass  # a message was heard: that is all it is for
+            case Bye():
+                self._take_leave(message)
+            case _:
+                owner.heard(self, message)
+
+    def _take_leave(self, message: Message) -> None:
+        reason = message.reason.decode("ascii", "backslashreplace") if isinstance(message, Bye) else "?"
+        self.close(f"the peer closed the link: {reason}")
+
+    async def _send_loop(self) -> None:
+        while True:
+            messages = await self._outbox.take()
+            self._sending_since = began = trio.current_time()
+            await self._write(messages)
+            self._sending_since = None
+            if isinstance(messages[-1], Blocks | Part):
+                self._frame_size.sent(trio.current_time() - began)
+
+    async def _write(self, messages: Sequence[Message]) -> None:
+        buffers: list[Buffer] = []
+        for message in messages:
+            buffers += self._connection.send(message)
+            if isinstance(message, Blocks):
+                self.uploaded_bytes += sum([len(data) for _, data in message.blocks])
+            elif isinstance(message, Part):
+                self.uploaded_bytes += len(message.payload)
+        self.sent_bytes += sum(map(len, buffers))
+        await self._stream.send_all(buffers)
+
+    async def _serve_loop(self, store: ThreadedStore) -> None:
+        while True:
+            while not self.wants:
+                self._wanted = trio.Event()
+                await self._wanted.wait()
+            ids = self.wants.first(READ_IDS)
+            payloads = await self._read(store, ids)
+            ids = ids[: len(payloads)]
+            self.wants.drop(ids)
+            for message in frames(ids, payloads, self._frame_size.limit_bytes):
+                await self._outbox.put_payload(message)
+
+    @staticmethod
+    async def _read(store: ThreadedStore, ids: Sequence[BlockId]) -> Sequence[Payload | None]:
+        try:
+            return await store.read(ids)
+        except StoreError:
+            return [None] * len(ids)  # the peer may find them elsewhere; whoever writes will say what is wrong here

@@ -1,0 +1,57 @@
+"""What waits to be sent on one link: control messages first, then at most a little payload."""
+
+from collections import deque
+
+import trio
+
+from p2psync.errors import RemoteProtocolError
+from p2psync.wire.messages import Blocks, Message, Missing, Part
+
+PAYLOAD_MESSAGES = 2
+"""One frame that is being encrypted and one that is ready: more would only be memory."""
+MAX_CONTROL_MESSAGES = 10_000
+"""Control messages for a peer that does not read; past this it is no peer."""
+
+PayloadMessage = Blocks | Part | Missing
+"""Answers to wants: as many as the peer takes, and not more."""
+
+
+class Outbox:
+    """Control messages and payload in their two queues; one task sends."""
+
+    def __init__(self) -> None:
+        self._control: deque[Message] = deque()
+        self._payload: deque[PayloadMessage] = deque()
+        self._filled = trio.Event()
+        self._drained = trio.Event()
+
+    def put(self, message: Message) -> None:
+        """Queue a control message, ahead of all payload.
+
+        Raises:
+            RemoteProtocolError: The peer has not read for so long that nothing more is queued.
+        """
+        if len(self._control) >= MAX_CONTROL_MESSAGES:
+            raise RemoteProtocolError("the peer does not read what it is sent")
+        self._control.append(message)
+        self._filled.set()
+
+    async def put_payload(self, message: PayloadMessage) -> None:
+        """Queue an answer to a want, waiting until less than two are queued."""
+        while len(self._payload) >= PAYLOAD_MESSAGES:
+            self._drained = trio.Event()
+            await self._drained.wait()
+        self._payload.append(message)
+        self._filled.set()
+
+    async def take(self) -> list[Message]:
+        """Wait for something to send: all control messages, and one of payload."""
+        while not self._control and not self._payload:
+            self._filled = trio.Event()
+            await self._filled.wait()
+        messages = list(self._control)
+        self._control.clear()
+        if self._payload:
+            messages.append(self._payload.popleft())
+            self._drained.set()
+        return messages

@@ -1,0 +1,114 @@
+"""The address book: where peers may be reached, when to try again, and whom never. Pure."""
+
+import random
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from p2psync.ids import DeviceId, PeerAddress
+
+FIRST_RETRY_S = 0.5
+"""A sharer that restarts is back within a second or two."""
+MAX_RETRY_S = 12.0
+"""A sharer that returns, or a network, is found within this and its jitter, however long it was away."""
+JITTER = 0.25
+"""A hundred peers that lost the same sharer must not all return in the same instant."""
+STEADY_S = 10.0
+"""A link that lived so long was a good one: its address is tried again at once."""
+MAX_ADDRESSES = 2_000
+"""A tracker or a member can name any number; more addresses than this find nobody new."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddressRecord:
+    """What is known about one address.
+
+    Attributes:
+        failures: In a row; sets the time to the next try.
+        next_try: When it may be dialled.
+        busy: It is being dialled, or a link to it is up.
+        device: Who was found there last.
+        last_failure: A sentence for people; empty if it never failed.
+    """
+
+    failures: int = 0
+    next_try: float = 0.0
+    busy: bool = False
+    device: DeviceId | None = None
+    last_failure: str = ""
+
+
+class PeerBook:
+    """All addresses of one swarm, and its bans, which last as long as the program."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self._records: dict[PeerAddress, AddressRecord] = {}
+        self._banned_devices: dict[DeviceId, str] = {}
+        self._banned_addresses: set[PeerAddress] = set()
+
+    @property
+    def bans(self) -> dict[DeviceId, str]:
+        """Banned devices, each with the reason."""
+        return dict(self._banned_devices)
+
+    def records(self) -> Iterator[tuple[PeerAddress, AddressRecord]]:
+        """Yield all addresses that are tried."""
+        yield from self._records.items()
+
+    def add(self, addresses: Iterable[PeerAddress], now: float) -> None:
+        """Learn addresses; those known keep their history, banned ones stay banned."""
+        for address in addresses:
+            if address not in self._banned_addresses and len(self._records) < MAX_ADDRESSES:
+                self._records.setdefault(address, AddressRecord(next_try=now))
+
+    def is_banned(self, device: DeviceId) -> bool:
+        """Say whether no link with this device is wanted."""
+        return device in self._banned_devices
+
+    def due(self, now: float, linked: Iterable[DeviceId]) -> list[PeerAddress]:
+        """Return the addresses to dial now; devices that are linked already need not be found."""
+        known = set(linked)
+        return [
+            address
+            for address, record in self._records.items()
+            if not record.busy and record.next_try <= now and record.device not in known
+        ]
+
+    def dialling(self, address: PeerAddress) -> None:
+        """An address is being dialled."""
+        self._change(address, busy=True)
+
+    def linked(self, address: PeerAddress, device: DeviceId) -> None:
+        """A link is up to whoever is at an address."""
+        self._change(address, device=device)
+
+    def failed(self, address: PeerAddress, sentence: str, now: float) -> None:
+        """Dialling failed, or the link ended early: try later, later each time."""
+        record = self._records.get(address)
+        if record is not None:
+            wait = min(MAX_RETRY_S, FIRST_RETRY_S * 2.0 ** min(record.failures, 10))
+            wait *= 1 + self._rng.uniform(-JITTER, JITTER)
+            self._change(address, busy=False, failures=record.failures + 1, next_try=now + wait, last_failure=sentence)
+
+    def ended(self, address: PeerAddress, sentence: str, *, lived_s: float, now: float) -> None:
+        """A link ended; one that lived long starts a new history."""
+        if lived_s >= STEADY_S:
+            self._change(address, failures=0)
+        self.failed(address, sentence, now)
+
+    def ban(self, device: DeviceId, address: PeerAddress | None, reason: str) -> None:
+        """Never link with this device again, nor dial this address."""
+        self._banned_devices[device] = reason
+        if address is not None:
+            self._banned_addresses.add(address)
+            self._records.pop(address, None)
+
+    def forget(self, address: PeerAddress) -> None:
+        """An address is our own: never dial it again."""
+        self._banned_addresses.add(address)
+        self._records.pop(address, None)
+
+    def _change(self, address: PeerAddress, **changes: object) -> None:
+        record = self._records.get(address)
+        if record is not None:
+            self._records[address] = replace(record, **changes)  # type: ignore[arg-type]

@@ -1,0 +1,329 @@
+"""What to want from whom next. Pure; STATE.md draws the states of a block.
+
+The unit is a task: the wanted blocks of one run. Rarest first with random ties; one peer a task, until nothing is left
+unassigned and an idle peer may be asked for what a slower one owes.
+"""
+
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from p2psync.blocks.need import Run
+from p2psync.ids import BlockId
+from p2psync.swarm.holdings import Holdings
+from p2psync.swarm.pool import Pool
+from p2psync.swarm.tasks import Job, Task, Wanted, Written
+
+MISSING_RETRY_S = 20.0
+"""A peer that said MISSING is asked for the same block again after this, if nobody else has it."""
+DUPLICATE_GAIN = 2.0
+"""A task is asked a second time only if the idle peer would be so many times earlier."""
+DUPLICATE_MARGIN_S = 0.25
+"""And by this much: below it the duplicate is mostly waste."""
+UNMEASURED_PATIENCE_S = 2.0
+"""A peer without a measured rate is taken to be prompt for so long."""
+UNMEASURED_RATE_BYTES_PER_S = 1 << 20
+UNKNOWN_LENGTH = 32 << 10
+"""What a page is taken to have until it is here."""
+PAGES_PER_TASK = 16
+
+
+@dataclass(eq=False, slots=True)
+class _Peer:
+    tasks: dict[Task, None] = field(default_factory=dict)
+    in_flight_bytes: int = 0
+    in_flight_blocks: int = 0
+    rate_bytes_per_s: float = 0.0
+    snubbed: bool = False
+    fruitless_at: int = -1
+    """The state of the pool in which nothing was found for it."""
+
+
+class Picker:
+    """All tasks of one folder, and which peer owes which.
+
+    A block is unassigned, then in flight, then received, then written and forgotten; `missing`, `release` and `refetch`
+    lead back.
+    """
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self._peers: dict[int, _Peer] = {}
+        self._holdings: dict[int, Holdings] = {}
+        self._pool = Pool(self._holdings)
+        self._tasks: dict[BlockId, Task] = {}
+        self._received: dict[BlockId, Wanted] = {}
+        self._jobs: set[Job] = set()
+        self._changes = 0
+
+    # --- peers --------------------------------------------------------------------------------------------------------
+
+    def add_peer(self, peer: int, holdings: Holdings) -> None:
+        """A link is up; `holdings` is read whenever a choice is made."""
+        self._peers[peer] = _Peer()
+        self._holdings[peer] = holdings
+
+    def drop_peer(self, peer: int) -> None:
+        """A link is down; what it owed is unassigned again."""
+        self.release(peer)
+        del self._peers[peer], self._holdings[peer]
+        self._pool.holdings_changed(peer)
+
+    def in_flight(self, peer: int) -> tuple[int, int]:
+        """Return how many bytes and blocks a peer owes."""
+        state = self._peers[peer]
+        return state.in_flight_bytes, state.in_flight_blocks
+
+    def measured(self, peer: int, rate_bytes_per_s: float, *, snubbed: bool) -> None:
+        """Take note of how fast a peer is; also lets it be considered again for what it refused long ago."""
+        state = self._peers[peer]
+        state.rate_bytes_per_s, state.snubbed, state.fruitless_at = rate_bytes_per_s, snubbed, -1
+
+    def holdings_grew(self, peer: int, pages: Iterable[BlockId]) -> None:
+        """A peer announced more blocks of these pages."""
+        self._changes += 1
+        self._pool.holdings_grew(peer, pages)
+
+    def holdings_changed(self, peer: int) -> None:
+        """A peer withdrew something, offered a head, or became complete."""
+        self._changes += 1
+        self._pool.holdings_changed(peer)
+
+    # --- what is wanted -----------------------------------------------------------------------------------------------
+
+    def add(self, job: Job, runs: Iterable[Run]) -> None:
+        """Add file blocks to a job; blocks that are under way already are left out."""
+        for run in runs:
+            rows = zip(run.ids, run.positions, run.lengths, strict=True)
+            self._add_task(job, run.page, {id_: Wanted(position, length) for id_, position, length in rows})
+
+    def add_pages(self, job: Job, ids: Sequence[BlockId]) -> None:
+        """Add a root or pages, whose lengths nobody knows, to a job."""
+        for at in range(0, len(ids), PAGES_PER_TASK):
+            self._add_task(job, job.root, {id_: Wanted(0, UNKNOWN_LENGTH) for id_ in ids[at : at + PAGES_PER_TASK]})
+
+    def begin(self, job: Job) -> None:
+        """Until the job is finished or forgotten, more may be added to it."""
+        self._jobs.add(job)
+
+    def forget(self, job: Job) -> dict[int, list[BlockId]]:
+        """Drop a job with all its tasks; return what to cancel at whom."""
+        cancels: dict[int, list[BlockId]] = {}
+        self._jobs.discard(job)
+        ids = [id_ for id_, task in self._tasks.items() if task.job is job]
+        for task in {self._tasks[id_]: None for id_ in ids}:
+            if not task.wanted:
+                continue  # all received: nobody owes it, and who sent it may be gone
+            for peer in task.peers:
+                cancels.setdefault(peer, []).extend(task.wanted)
+                self._disown(peer, task)
+            if not task.peers:
+                self._pool.remove(task)
+        for id_ in ids:
+            del self._tasks[id_]
+            self._received.pop(id_, None)
+        return cancels
+
+    @property
+    def unassigned_tasks(self) -> int:
+        """Tasks that nobody is asked for at present."""
+        return len(self._pool)
+
+    @property
+    def is_endgame(self) -> bool:
+        """Something is owed, and nothing is or will be unassigned."""
+        return bool(self._tasks) and not self._pool and all(job.exhausted for job in self._jobs)
+
+    # --- choosing -----------------------------------------------------------------------------------------------------
+
+    def take(self, peer: int, limit_bytes: int, now: float) -> list[BlockId]:
+        """Assign the best task that a peer can serve to it, cut to about `limit_bytes`; return its blocks, or none."""
+        state = self._peers[peer]
+        if state.fruitless_at == self._changes:
+            return []
+        choice = self._rarest(peer, now) or self._share(peer, now)
+        if choice is None:
+            state.fruitless_at = self._changes
+            return []
+        task = self._split(*choice, limit_bytes)
+        task.job.unassigned -= len(task.wanted)
+        return self._assign(peer, task, now)
+
+    def duplicate(self, peer: int, now: float) -> list[BlockId]:
+        """In the endgame: ask an idle peer as well for the oldest task that a slower one owes."""
+        mine = self._peers[peer]
+        if not self.is_endgame or mine.snubbed:
+            return []
+        candidates = [
+            task
+            for state in self._peers.values()
+            if state is not mine
+            for task in state.tasks
+            if len(task.peers) == 1 and self._serves(peer, task, now) and _is_quicker(mine, state, task, now)
+        ]
+        if not candidates:
+            return []
+        return self._assign(peer, min(candidates, key=lambda task: task.asked_at), now)
+
+    # --- what comes of it ---------------------------------------------------------------------------------------------
+
+    def received(self, peer: int, id_: BlockId) -> list[int] | None:
+        """A block arrived; return the other peers to cancel it at, or None if nobody waits for it."""
+        task = self._tasks.get(id_)
+        wanted = None if task is None else task.wanted.pop(id_, None)
+        if task is None or wanted is None:
+            return None
+        self._received[id_] = wanted
+        if not task.peers:
+            task.job.unassigned -= 1
+            if not task.wanted:
+                self._pool.remove(task)
+        for owing in task.peers:
+            self._repaid(owing, task, wanted)
+        return [owing for owing in task.peers if owing != peer]
+
+    def written(self, id_: BlockId) -> Written | None:
+        """A received block is safe; return what it was, or None if its job was forgotten."""
+        wanted = self._received.pop(id_, None)
+        if wanted is None:
+            return None
+        task = self._tasks.pop(id_)
+        task.job.pending -= 1
+        return Written(task.job, task.page, wanted.position, wanted.length)
+
+    def refetch(self, id_: BlockId) -> None:
+        """A received block was not what its id says: it is unassigned again."""
+        wanted = self._received.pop(id_, None)
+        if wanted is not None:
+            task = self._tasks[id_]
+            self._pool_task(Task(task.job, task.page, {id_: wanted}))
+
+    def missing(self, peer: int, id_: BlockId, now: float) -> None:
+        """A peer does not hold what it was asked for; others are asked, and it only later."""
+        task = self._tasks.get(id_)
+        if task is None or id_ not in task.wanted or peer not in task.peers:
+            return
+        if len(task.peers) > 1:  # the other peer still owes all of it
+            self._disown(peer, task)
+            task.peers.remove(peer)
+            return
+        wanted = task.wanted.pop(id_)
+        self._repaid(peer, task, wanted)
+        self._pool_task(Task(task.job, task.page, {id_: wanted}, refused={**task.refused, peer: now + MISSING_RETRY_S}))
+
+    def release(self, peer: int) -> list[BlockId]:
+        """Unassign all that a peer owes; return what to cancel there."""
+        ids: list[BlockId] = []
+        for task in list(self._peers[peer].tasks):
+            ids += task.wanted
+            self._disown(peer, task)
+            task.peers.remove(peer)
+            if not task.peers:
+                self._pool_task(task)
+        return ids
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _add_task(self, job: Job, page: BlockId, wanted: dict[BlockId, Wanted]) -> None:
+        fresh = {id_: row for id_, row in wanted.items() if id_ not in self._tasks}
+        if fresh:
+            job.pending += len(fresh)
+            self._pool_task(Task(job, page, fresh))
+
+    def _pool_task(self, task: Task) -> None:
+        self._changes += 1
+        for id_ in task.wanted:
+            self._tasks[id_] = task
+        task.job.unassigned += len(task.wanted)
+        self._pool.add(task)
+
+    def _rarest(self, peer: int, now: float) -> tuple[Task, list[BlockId]] | None:
+        for tasks in self._pool.rarest_first():
+            for task in self._from_somewhere(tasks):
+                if self._serves(peer, task, now):
+                    return task, list(task.wanted)
+        return None
+
+    def _share(self, peer: int, now: float) -> tuple[Task, list[BlockId]] | None:
+        """Find a task of which the peer holds some blocks."""
+        holdings = self._holdings[peer]
+        for tasks in self._pool.rarest_first():
+            for task in self._from_somewhere(tasks):
+                if not holdings.knows(task.page) or self._is_refused(peer, task, now):
+                    continue
+                held = set(holdings.held(task.page, task.positions))
+                if held:
+                    return task, [id_ for id_, wanted in task.wanted.items() if wanted.position in held]
+        return None
+
+    def _from_somewhere(self, tasks: list[Task]) -> Iterator[Task]:
+        # In order while all others have everything: disks like it. Otherwise random ties, or all would hold the same.
+        start = 0 if self._all_complete() else self._rng.randrange(len(tasks))
+        yield from tasks[start:]
+        yield from tasks[:start]
+
+    def _all_complete(self) -> bool:
+        return all(holdings.complete for holdings in self._holdings.values())
+
+    def _serves(self, peer: int, task: Task, now: float) -> bool:
+        return self._can_serve(peer, task) and not self._is_refused(peer, task, now)
+
+    def _can_serve(self, peer: int, task: Task) -> bool:
+        holdings = self._holdings[peer]
+        if task.job.root in holdings.complete or (task.job.pages and holdings.root == task.job.root):
+            return True
+        if task.peers:  # holders are kept for unassigned tasks only
+            return not task.job.pages and holdings.holds_all(task.page, task.positions)
+        return peer in task.holders
+
+    def _is_refused(self, peer: int, task: Task, now: float) -> bool:
+        if task.refused.get(peer, now) > now:
+            return True
+        if not self._peers[peer].snubbed:
+            return False
+        return any(not other.snubbed and self._can_serve(number, task) for number, other in self._peers.items())
+
+    def _split(self, task: Task, ids: list[BlockId], limit_bytes: int) -> Task:
+        """Take the first of `ids`, up to about `limit_bytes`, out of the pool; the rest of the task stays in it."""
+        part = Task(task.job, task.page, {id_: task.wanted[id_] for id_ in ids}, refused=dict(task.refused))
+        ids = part.first_within(limit_bytes)
+        self._pool.remove(task)
+        if len(ids) == len(task.wanted):
+            return task
+        part.wanted = {id_: task.wanted.pop(id_) for id_ in ids}
+        for id_ in ids:
+            self._tasks[id_] = part
+        self._pool.add(task)
+        return part
+
+    def _assign(self, peer: int, task: Task, now: float) -> list[BlockId]:
+        state = self._peers[peer]
+        if not task.peers:
+            task.asked_at = now
+        task.peers.append(peer)
+        state.tasks[task] = None
+        state.in_flight_bytes += task.size_bytes
+        state.in_flight_blocks += len(task.wanted)
+        return list(task.wanted)
+
+    def _repaid(self, peer: int, task: Task, wanted: Wanted) -> None:
+        state = self._peers[peer]
+        state.in_flight_bytes -= wanted.length
+        state.in_flight_blocks -= 1
+        if not task.wanted:
+            del state.tasks[task]
+
+    def _disown(self, peer: int, task: Task) -> None:
+        state = self._peers[peer]
+        del state.tasks[task]
+        state.in_flight_bytes -= task.size_bytes
+        state.in_flight_blocks -= len(task.wanted)
+
+
+def _is_quicker(mine: _Peer, other: _Peer, task: Task, now: float) -> bool:
+    if other.rate_bytes_per_s:
+        remaining_s = other.in_flight_bytes / other.rate_bytes_per_s
+    else:
+        remaining_s = 0.0 if now - task.asked_at < UNMEASURED_PATIENCE_S else float("inf")
+    needed_s = task.size_bytes / (mine.rate_bytes_per_s or UNMEASURED_RATE_BYTES_PER_S)
+    return remaining_s > DUPLICATE_GAIN * needed_s + DUPLICATE_MARGIN_S

@@ -1,0 +1,93 @@
+"""What a swarm tells about itself: events as they happen, and a snapshot on request."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from p2psync.ids import DeviceId, PeerAddress
+from p2psync.manifest.head import Standing
+
+
+@dataclass(frozen=True, slots=True)
+class LinkUp:
+    """A link is up."""
+
+    device: DeviceId
+    address: PeerAddress | None
+
+
+@dataclass(frozen=True, slots=True)
+class LinkDown:
+    """A link ended; `ending` is a sentence."""
+
+    device: DeviceId
+    address: PeerAddress | None
+    ending: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeerBanned:
+    """A peer did what no honest one does; there will be no link with it again."""
+
+    device: DeviceId
+    reason: str
+
+
+SwarmEvent = LinkUp | LinkDown | PeerBanned
+
+
+@dataclass(frozen=True, slots=True)
+class LinkStatistics:
+    """One live link.
+
+    Attributes:
+        address: Where the peer accepts links, if known.
+        agent: What program it says it is.
+        standing: How its head compares with the newest we had seen when it came; None if it offered none.
+        complete: It holds everything of our manifest.
+        pages: Pages of which it announced blocks, if it is not complete.
+        in_flight_bytes: What it owes us.
+        snubbed: It owes us and does not send.
+    """
+
+    device: DeviceId
+    address: PeerAddress | None
+    agent: str
+    standing: Standing | None
+    complete: bool
+    pages: int
+    received_bytes: int
+    sent_bytes: int
+    down_bytes_per_s: float
+    up_bytes_per_s: float
+    in_flight_bytes: int
+    snubbed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AddressStatistics:
+    """One address that is tried; `last_failure` is a sentence, empty if it never failed."""
+
+    address: PeerAddress
+    failures: int
+    last_failure: str
+
+
+@dataclass(frozen=True, slots=True)
+class SwarmStatistics:
+    """A swarm at one moment.
+
+    Attributes:
+        fetched_bytes: Payload that was asked for, right, and written.
+        wasted_bytes: Payload that nobody waited for any more when it came.
+        uploaded_bytes: Payload sent to others.
+        wrong_blocks: Blocks that were not what their id says.
+        bans: Banned devices, each with the reason.
+    """
+
+    links: tuple[LinkStatistics, ...]
+    addresses: tuple[AddressStatistics, ...]
+    fetched_bytes: int
+    wasted_bytes: int
+    uploaded_bytes: int
+    wrong_blocks: int
+    bans: Mapping[DeviceId, str]

@@ -1,0 +1,372 @@
+"""One folder's swarm: its links, what they offer, what is asked of them; fetches blocks and exchanges heads."""
+
+import random
+from collections.abc import AsyncIterable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+
+import trio
+
+from p2psync.blocks.need import PageHolding, Run
+from p2psync.errors import IntegrityError, RemoteProtocolError
+from p2psync.ids import BlockId, DeviceId, PeerAddress
+from p2psync.store.threaded import ThreadedStore
+from p2psync.swarm.dialler import Dial, Dialler
+from p2psync.swarm.downloads import Downloads
+from p2psync.swarm.flow import Pulse
+from p2psync.swarm.heads import HeadQueue, JudgedHead
+from p2psync.swarm.link import Link, Stream
+from p2psync.swarm.offer import Offer
+from p2psync.swarm.peers import PeerBook
+from p2psync.swarm.statistics import (
+    AddressStatistics,
+    LinkDown,
+    LinkStatistics,
+    LinkUp,
+    PeerBanned,
+    SwarmEvent,
+    SwarmStatistics,
+)
+from p2psync.swarm.tasks import Written
+from p2psync.wire import limits
+from p2psync.wire.messages import Blocks, Farewell, Have, HeadOffer, Hello, Message, Missing, Ping
+
+TICK_S = 0.5
+"""How often links are measured."""
+HAVE_DELAY_S = 0.15
+"""Blocks of so long are announced together: a dozen messages a second a link, whatever the rate."""
+
+
+@dataclass(frozen=True, slots=True)
+class SwarmContext:
+    """What a swarm is given from outside.
+
+    Attributes:
+        device: Who we are.
+        judge: Checks a head's signature and says how it compares with the newest that this folder has seen; raises
+            IntegrityError or RemoteProtocolError for what no honest peer sends.
+        dial: Connects to an address and authenticates.
+        on_event: Hears what happens; must not block.
+        listen_port: Where we accept links, 0 if nowhere.
+        agent: Name and version of this program.
+    """
+
+    device: DeviceId
+    judge: Callable[[bytes], JudgedHead]
+    dial: Dial
+    on_event: Callable[[SwarmEvent], None] = lambda event: None
+    listen_port: int = 0
+    agent: str = "p2psync"
+
+
+class Swarm:
+    """The peers of one folder; provides what `sync` calls BlockFetcher and HeadExchange."""
+
+    def __init__(self, store: ThreadedStore, context: SwarmContext, rng: random.Random) -> None:
+        self._store = store
+        self._context = context
+        self._book = PeerBook(rng)
+        self._dialler = Dialler(self._book, context.dial, linked=self._linked, run_link=self._run_dialled)
+        self._downloads = Downloads(store, rng, on_written=self._on_written, on_wrong=self._on_wrong)
+        self._offer = Offer()
+        self._heads = HeadQueue()
+        self._head_came = trio.Event()
+        self._to_announce = trio.Event()
+        self._links: dict[int, Link] = {}
+        self._numbers = count(1)
+        self._uploaded_bytes = 0
+        self._running = False
+
+    # --- for the node -------------------------------------------------------------------------------------------------
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Dial, measure, announce and write, until cancelled; then close every link."""
+        self._running = True
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._downloads.run)
+                nursery.start_soon(self._dialler.run)
+                nursery.start_soon(self._tick_loop)
+                nursery.start_soon(self._announce_loop)
+                task_status.started()
+        finally:
+            self._running = False
+            for link in list(self._links.values()):
+                link.close("this side stops")
+
+    async def accept(self, stream: Stream, *, host: str = "") -> None:
+        """Run an accepted, authenticated stream until it ends; `host` is where it comes from, to dial back later."""
+        await self._run_link(Link(stream, number=next(self._numbers), host=host))
+
+    def add_addresses(self, addresses: Sequence[PeerAddress]) -> None:
+        """Try these addresses from now on."""
+        self._book.add(addresses, trio.current_time())
+        self._dialler.look_again()
+
+    def statistics(self) -> SwarmStatistics:
+        """Return what there is to know now."""
+        return SwarmStatistics(
+            links=tuple(self._describe(link) for link in self._links.values()),
+            addresses=tuple(
+                AddressStatistics(address, record.failures, record.last_failure)
+                for address, record in self._book.records()
+            ),
+            fetched_bytes=self._downloads.fetched_bytes,
+            wasted_bytes=self._downloads.wasted_bytes,
+            uploaded_bytes=self._uploaded_bytes + sum(link.uploaded_bytes for link in self._links.values()),
+            wrong_blocks=self._downloads.wrong_blocks,
+            bans=self._book.bans,
+        )
+
+    # --- HeadExchange -------------------------------------------------------------------------------------------------
+
+    def publish(
+        self, head: bytes, root: BlockId, *, complete: bool, holdings: Mapping[BlockId, PageHolding] | None = None
+    ) -> None:
+        """Tell everybody of a manifest whose root and pages we hold, and which blocks of it.
+
+        Args:
+            head: The signed head.
+            root: Its root.
+            complete: We hold every block; then `holdings` is not needed.
+            holdings: What we hold of each page. Blocks fetched later are announced for pages told of here or by `hold`.
+        """
+        self._offer = Offer(head, root, complete=complete)
+        self._offer.hold(holdings or {})
+        for link in self._links.values():
+            self._introduce(link)
+
+    def hold(self, root: BlockId, holdings: Mapping[BlockId, PageHolding]) -> None:
+        """Tell what is held of more pages of a manifest; without effect if another one was published since."""
+        if root == self._offer.root:
+            self._offer.hold(holdings)
+            self._to_announce.set()
+
+    def complete(self, root: BlockId) -> None:
+        """Everything of this manifest is held now; without effect if another one was published since."""
+        if root == self._offer.root and not self._offer.complete:
+            self._offer.complete = True
+            for link in self._links.values():
+                link.send(Have(complete=[root]))
+
+    async def next_head(self) -> bytes:
+        """Wait for a head that is newer than any this folder has seen; return the newest offered, each once."""
+        while True:
+            head = self._heads.take()
+            if head:
+                return head
+            self._head_came = trio.Event()
+            await self._head_came.wait()
+
+    # --- BlockFetcher -------------------------------------------------------------------------------------------------
+
+    async def fetch(self, root: BlockId, ids: Sequence[BlockId]) -> None:
+        """Fetch a manifest's root or pages from peers that offer it; return when the store has accepted them.
+
+        Raises:
+            StoreError: They cannot be kept.
+        """
+        await self._downloads.fetch(root, ids)
+
+    async def fetch_runs(self, root: BlockId, runs: AsyncIterable[Sequence[Run]]) -> None:
+        """Fetch file blocks of a manifest; return when the store has accepted all.
+
+        `runs` is asked for the next batch when few blocks are unassigned, so a batch should be some 100 runs.
+
+        Raises:
+            StoreError: They cannot be kept.
+        """
+        await self._downloads.fetch_runs(root, runs)
+
+    # --- links --------------------------------------------------------------------------------------------------------
+
+    def _linked(self) -> list[DeviceId]:
+        return [link.device for link in self._links.values()]
+
+    async def _run_dialled(self, stream: Stream, address: PeerAddress) -> None:
+        link = Link(stream, number=next(self._numbers), dialled=address)
+        self._book.linked(address, link.device)
+        began = trio.current_time()
+        await self._run_link(link)
+        now = trio.current_time()
+        self._book.ended(address, link.ending, lived_s=now - began, now=now)
+        self._dialler.look_again()
+
+    async def _run_link(self, link: Link) -> None:
+        farewell = self._refusal(link)
+        try:
+            if not farewell and await link.greet(self._hello()):
+                farewell = self._settle_duplicates(link)
+                if not farewell:
+                    await self._live(link)
+        finally:
+            link.close("this side stops")
+            await link.aclose(farewell or (Farewell.PROTOCOL if link.failure else Farewell.CLOSING))
+            if isinstance(link.failure, IntegrityError):
+                self._ban(link, str(link.failure))
+
+    def _hello(self) -> Hello:
+        return Hello(agent=self._context.agent.encode(), listen_port=self._context.listen_port)
+
+    def _refusal(self, link: Link) -> bytes:
+        """Return why a link is not wanted, or nothing."""
+        if link.device == self._context.device:
+            link.close("it is this device itself")
+            if link.dialled is not None:
+                self._book.forget(link.dialled)
+            return Farewell.SELF
+        if self._book.is_banned(link.device):
+            link.close("the peer is banned")
+            return Farewell.PROTOCOL
+        if len(self._links) >= limits.MAX_LINKS:
+            link.close("there are too many links")
+            return Farewell.BUSY
+        return b"" if self._running else Farewell.CLOSING
+
+    def _settle_duplicates(self, link: Link) -> bytes:
+        """Close what is too much of several links to one device, by a rule that both ends compute alike."""
+        for old in list(self._links.values()):
+            if old.device != link.device:
+                continue
+            surplus = self._surplus(old, link)
+            if surplus is link:
+                old.probe()
+                link.close("another link to the same device stays")
+                return Farewell.DUPLICATE
+            if surplus is old:
+                old.close("another link to the same device stays")
+        return b""
+
+    def _surplus(self, old: Link, new: Link) -> Link | None:
+        """Of two links to one device: the one that its smaller device dialled stays; else who dialled both decides."""
+        we_dialled_old, we_dialled_new = old.dialled is not None, new.dialled is not None
+        if we_dialled_old and we_dialled_new:
+            return new
+        if not we_dialled_old and not we_dialled_new:
+            old.probe()
+            return None
+        ours_stays = self._context.device < new.device
+        return old if we_dialled_new == ours_stays else new
+
+    async def _live(self, link: Link) -> None:
+        address = self._address_of(link)
+        if address is not None:
+            self._book.add([address], trio.current_time())
+            self._book.linked(address, link.device)
+        self._links[link.number] = link
+        self._downloads.link_up(link)
+        self._context.on_event(LinkUp(link.device, address))
+        try:
+            self._introduce(link)
+            await link.run(self, self._store)
+        finally:
+            del self._links[link.number]
+            self._downloads.link_down(link)
+            self._uploaded_bytes += link.uploaded_bytes
+            self._context.on_event(LinkDown(link.device, address, link.ending))
+
+    def _address_of(self, link: Link) -> PeerAddress | None:
+        if link.dialled is not None:
+            return link.dialled
+        if link.host and link.hello.listen_port:
+            return PeerAddress(link.host, link.hello.listen_port)
+        return None
+
+    def _on_wrong(self, link: Link) -> None:
+        sentence = "it sent a block whose bytes are not what its id says"
+        self._ban(link, sentence)
+        link.fail(IntegrityError(sentence))
+
+    def _ban(self, link: Link, reason: str) -> None:
+        """Have no link with a device again; also where its link is gone by the time its fault is found."""
+        if not self._book.is_banned(link.device):
+            self._book.ban(link.device, self._address_of(link), reason)
+            self._context.on_event(PeerBanned(link.device, reason))
+
+    def _introduce(self, link: Link) -> None:
+        if self._offer.head:
+            link.send(HeadOffer(self._offer.head))
+            for have in self._offer.everything():
+                link.send(have)
+
+    def _describe(self, link: Link) -> LinkStatistics:
+        return LinkStatistics(
+            device=link.device,
+            address=self._address_of(link),
+            agent=link.hello.agent.decode("utf-8", "replace"),
+            standing=link.standing,
+            complete=self._offer.root in link.holdings.complete,
+            pages=link.holdings.pages,
+            received_bytes=link.received_bytes,
+            sent_bytes=link.sent_bytes,
+            down_bytes_per_s=link.down.rate_bytes_per_s,
+            up_bytes_per_s=link.up.rate_bytes_per_s,
+            in_flight_bytes=self._downloads.in_flight_bytes(link),
+            snubbed=link.flow.snubbed,
+        )
+
+    # --- what links hear ----------------------------------------------------------------------------------------------
+
+    async def wait_room(self) -> None:
+        """Wait until received payload may be kept."""
+        await self._downloads.wait_room()
+
+    def heard(self, link: Link, message: Message) -> None:
+        """Act on a peer's message; what this raises ends its link."""
+        match message:
+            case Blocks():
+                self._downloads.heard_blocks(link, message)
+            case Have():
+                self._heard_have(link, message)
+            case HeadOffer(head):
+                self._heard_head(link, head)
+            case Missing():
+                self._downloads.heard_missing(link, message)
+
+    def _heard_have(self, link: Link, have: Have) -> None:
+        pages = link.holdings.hear(have)
+        if have.complete or have.gone:
+            self._downloads.holdings_changed(link)
+        else:
+            self._downloads.holdings_grew(link, pages)
+
+    def _heard_head(self, link: Link, head: bytes) -> None:
+        try:
+            judged = self._context.judge(head)
+        except RemoteProtocolError as error:
+            raise IntegrityError(f"it offers a head that is none: {error}") from error
+        link.standing = judged.standing
+        link.holdings.offer(judged.root)
+        self._downloads.holdings_changed(link)
+        if self._heads.offer(head, judged):
+            self._head_came.set()
+
+    # --- loops --------------------------------------------------------------------------------------------------------
+
+    def _on_written(self, written: Written) -> None:
+        if written.job.root == self._offer.root:
+            self._offer.add(written.page, written.position)
+            self._to_announce.set()
+
+    async def _announce_loop(self) -> None:
+        while True:
+            self._to_announce = trio.Event()
+            await self._to_announce.wait()
+            await trio.sleep(HAVE_DELAY_S)
+            haves = list(self._offer.changes())
+            for link in self._links.values():
+                if self._offer.root not in link.holdings.complete:
+                    for have in haves:
+                        link.send(have)
+
+    async def _tick_loop(self) -> None:
+        while True:
+            await trio.sleep(TICK_S)
+            now = trio.current_time()
+            for link in list(self._links.values()):
+                match link.tick(now):
+                    case Pulse.DEAD:
+                        link.close("the peer fell silent")
+                    case Pulse.PING:
+                        link.send(Ping())
+                self._downloads.tick(link, now)

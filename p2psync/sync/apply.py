@@ -1,0 +1,290 @@
+"""Apply: make, replace and remove things in the folder, so that a crash or the user's own edit never costs a file.
+
+Every path is reached through directory handles (no link is followed). What stands at a path is replaced only if
+p2psync put it there and it has not changed since; anything else is first moved to the versions directory. New content
+is complete and durable under another name before it is renamed into place.
+"""
+
+import errno
+import functools
+import os
+import stat
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from p2psync.errors import P2PSyncError, PathError
+from p2psync.manifest.entry import Entry, Kind, entry_key
+from p2psync.store.files import DirectoryHandles, make_durable, store_error
+from p2psync.store.folder_state import FolderState
+from p2psync.store.index import LocalFile
+from p2psync.store.staging import StagedFile
+from p2psync.sync.fingerprint import UNSETTLED, fingerprint
+
+VERSIONS = "versions"
+_Result = TypeVar("_Result")
+_Row = tuple[int | None, Entry, bytes, bool]
+
+
+class FolderWriter:
+    """All changes to one folder; for one thread at a time.
+
+    Args:
+        folder: The folder.
+        versions_name: Name of the directory below `versions` that takes what is displaced now.
+    """
+
+    def __init__(self, folder: FolderState, versions_name: str) -> None:
+        self._database = folder.database
+        self._index = folder.index
+        self._staging = folder.staging
+        self._versions = folder.directory / VERSIONS / versions_name
+        self._handles = DirectoryHandles(folder.root)
+        self._rows: list[_Row] = []
+        self._touched: set[bytes] = set()
+        self._blocked_files: list[StagedFile] = []
+        self._blocked_links: list[Entry] = []
+        self.problems: list[PathError] = []
+        self.displaced = 0
+
+    def close(self) -> None:
+        """Let go of the folder's directories."""
+        self._handles.close()
+
+    def adopt(self, entry: Entry, local: LocalFile) -> None:
+        """Record that what stands there is what the manifest says; whose it is does not change."""
+        self._rows.append((local.number, entry, local.fingerprint, local.ours))
+
+    def touch(self, entry: Entry, local: LocalFile) -> None:
+        """Set permissions and time."""
+        if entry.kind is Kind.DIRECTORY:
+            self._rows.append((local.number, entry, UNSETTLED, local.ours))
+            self._touched.add(entry.path)
+            return
+        with self._problem_of(entry.path):
+            handle = self._handles.open(entry.parent)
+            if fingerprint(os.stat(entry.name, dir_fd=handle, follow_symlinks=False)) != local.fingerprint:
+                raise PathError(entry.path, "changed while it was being looked at: run the same command again")
+            _set_metadata(entry.name, entry, handle)
+            mark = fingerprint(os.stat(entry.name, dir_fd=handle, follow_symlinks=False))
+            self._rows.append((local.number, entry, mark, local.ours))
+
+    def make(self, entries: Sequence[Entry]) -> None:
+        """Make directories and links, which come in key order; directories get their state in `finish_directories`."""
+        clear = [entry for entry in entries if self._try_clear(entry)]
+        self._put_rows([(None, entry, UNSETTLED, True) for entry in clear])
+        for entry in clear:
+            with self._problem_of(entry.path):
+                make = self._make_directory if entry.kind is Kind.DIRECTORY else self._make_link
+                make(entry)
+        self.flush()
+
+    def place(self, files: Sequence[StagedFile]) -> None:
+        """Put complete files in their places: one step to make all durable, then a rename each.
+
+        What is about to appear is noted before, and what `stat` says of it after: a crash between the two leaves
+        files that the next scan knows to be ours, once it has read them.
+        """
+        for file in files:
+            _set_metadata(file.name, file.entry, self._staging.handle)
+        make_durable(self._staging.directory)
+        clear = [file for file in files if self._try_clear(file.entry, file)]
+        self._put_rows([(file.number, file.entry, UNSETTLED, True) for file in clear])
+        marks: list[tuple[bytes, int]] = []
+        for file in clear:
+            with self._problem_of(file.entry.path):
+                marks.append((self._rename_in(file.name, file.entry), file.number))
+        with self._database.transaction():
+            self._index.set_fingerprints(marks)
+            self._staging.settle(clear)
+
+    def place_blocked(self) -> None:
+        """Place what a directory of ours stood in the way of, now that it has been emptied of what was ours."""
+        files, self._blocked_files = self._blocked_files, []
+        links, self._blocked_links = self._blocked_links, []
+        for entry in [file.entry for file in files] + links:
+            with self._problem_of(entry.path):
+                self._handles.forget(entry.path)
+                try:
+                    self._inside(entry.parent, functools.partial(_remove_directory, entry.name))
+                    self._index.remove_files([entry.key])
+                except OSError:
+                    self.set_aside(entry)  # the user has put something of their own into it
+        self.place(files)
+        self.make(links)
+
+    def remove(self, local: LocalFile) -> bool:
+        """Remove what p2psync put there; return False, and leave it, if the user has changed it since."""
+        entry = local.entry
+        try:
+            handle = self._handles.open(entry.parent)
+            status = os.stat(entry.name, dir_fd=handle, follow_symlinks=False)
+            if entry.kind is Kind.DIRECTORY:
+                self._handles.forget(entry.path)
+                self._inside(entry.parent, lambda handle: os.rmdir(entry.name, dir_fd=handle))
+            elif fingerprint(status) != local.fingerprint:
+                return False
+            else:
+                self._inside(entry.parent, lambda handle: os.unlink(entry.name, dir_fd=handle))
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                self._note_problem(entry.path, error)
+            return False
+        except PathError:
+            pass  # its directory has become a link or a file, so the path is gone
+        self._touched.discard(entry.path)
+        self._index.remove_files([entry.key])
+        return True
+
+    def set_aside(self, entry: Entry) -> None:
+        """Move whatever stands at a path to the versions directory.
+
+        Raises:
+            OSError: It could not be moved; it stays where it is.
+        """
+        target = self._versions / os.fsdecode(entry.path)
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        number = 1
+        while os.path.lexists(target):
+            number += 1
+            target = target.with_name(f"{os.fsdecode(entry.name)[:200]}.{number}")
+        self._handles.forget(entry.path)
+        self._inside(entry.parent, lambda handle: os.rename(entry.name, target, src_dir_fd=handle))
+        self._index.remove_files([entry.key, *self._index.keys_below(entry.path)])
+        self.displaced += 1
+
+    def flush(self) -> None:
+        """Record what has been made so far."""
+        rows, self._rows = self._rows, []
+        self._put_rows(rows)
+
+    def finish_directories(self) -> None:
+        """Give every directory that was made, or written into, its permissions and time; deepest first."""
+        self.flush()
+        for path in sorted(self._touched, key=lambda path: path.count(b"/"), reverse=True):
+            parent, _, name = path.rpartition(b"/")
+            local = self._index.file_at(entry_key(parent, name)) if path else None
+            if local is None or local.entry.kind is not Kind.DIRECTORY:
+                continue
+            with self._problem_of(path):
+                handle = self._handles.open(path)
+                os.fchmod(handle, local.entry.mode)
+                os.utime(handle, ns=(local.entry.mtime_ns, local.entry.mtime_ns))
+                self._rows.append((local.number, local.entry, fingerprint(os.fstat(handle)), local.ours))
+        self._touched.clear()
+        self.flush()
+
+    def _make_directory(self, entry: Entry) -> None:
+        self._touched.add(entry.path)
+        try:
+            self._inside(entry.parent, lambda handle: os.mkdir(entry.name, 0o700, dir_fd=handle))
+        except FileExistsError:  # the user's own: it gets the state, but is not ours to remove
+            self._rows.append((None, entry, UNSETTLED, False))
+
+    def _make_link(self, entry: Entry) -> None:
+        name = str(self._index.allocate_number())
+        os.symlink(entry.target, name, dir_fd=self._staging.handle)
+        try:
+            _set_metadata(name, entry, self._staging.handle)
+            self._rows.append((None, entry, self._rename_in(name, entry), True))
+        except (OSError, P2PSyncError):
+            os.unlink(name, dir_fd=self._staging.handle)
+            raise
+
+    def _put_rows(self, rows: Sequence[_Row]) -> None:
+        if rows:
+            with self._database.transaction():
+                self._index.put_files(rows)
+
+    def _try_clear(self, entry: Entry, file: StagedFile | None = None) -> bool:
+        """Make room at a path; where that fails for now or for good, say so and return False."""
+        with self._problem_of(entry.path):
+            if self._clear_way(entry, keep_directory=entry.kind is Kind.DIRECTORY):
+                return True
+            if file is not None:
+                self._blocked_files.append(file)
+            else:
+                self._blocked_links.append(entry)
+        return False
+
+    def _clear_way(self, entry: Entry, *, keep_directory: bool) -> bool:
+        """Make room at a path: leave what a rename may replace, move away what is the user's.
+
+        Returns:
+            False where a directory of ours must first be emptied.
+        """
+        try:
+            status = os.stat(entry.name, dir_fd=self._handles.open(entry.parent), follow_symlinks=False)
+        except FileNotFoundError:
+            return True
+        is_directory = stat.S_ISDIR(status.st_mode)
+        if is_directory and keep_directory:
+            return True
+        local = self._index.file_at(entry.key)
+        untouched = local is not None and local.ours and local.fingerprint == fingerprint(status)
+        if is_directory and local is not None and local.ours:
+            return False
+        if not untouched or is_directory:
+            self.set_aside(entry)
+        elif entry.kind is Kind.DIRECTORY:
+            self._inside(entry.parent, lambda handle: os.unlink(entry.name, dir_fd=handle))
+        return True
+
+    def _rename_in(self, staged_name: str, entry: Entry) -> bytes:
+        def rename(handle: int) -> bytes:
+            os.rename(staged_name, entry.name, src_dir_fd=self._staging.handle, dst_dir_fd=handle)
+            return fingerprint(os.stat(entry.name, dir_fd=handle, follow_symlinks=False))
+
+        return self._inside(entry.parent, rename)
+
+    def _inside(self, directory: bytes, act: Callable[[int], _Result]) -> _Result:
+        """Change a directory's content, also if it is read-only; its permissions and time are set again at the end."""
+        handle = self._handles.open(directory)
+        self._touched.add(directory)
+        try:
+            return act(handle)
+        except PermissionError:
+            mode = stat.S_IMODE(os.fstat(handle).st_mode)
+            if mode & stat.S_IRWXU == stat.S_IRWXU or not directory:
+                raise
+            os.fchmod(handle, mode | stat.S_IRWXU)
+            return act(handle)
+
+    def _problem_of(self, path: bytes) -> "_ProblemOf":
+        return _ProblemOf(self, path)
+
+    def _note_problem(self, path: bytes, error: OSError) -> None:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS):
+            raise store_error(error, f"cannot write {os.fsdecode(path)!r}") from None
+        reason = {errno.ENAMETOOLONG: "its name is too long here"}.get(error.errno or 0, os.strerror(error.errno or 0))
+        self.problems.append(PathError(path, reason))
+
+
+class _ProblemOf:
+    """Turns what fails at one path into a problem of that path, so that the rest proceeds."""
+
+    def __init__(self, writer: FolderWriter, path: bytes) -> None:
+        self._writer = writer
+        self._path = path
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
+        if isinstance(error, PathError):
+            self._writer.problems.append(error)
+            return True
+        if isinstance(error, OSError):
+            self._writer._note_problem(self._path, error)
+            return True
+        return False
+
+
+def _remove_directory(name: bytes, handle: int) -> None:
+    os.rmdir(name, dir_fd=handle)
+
+
+def _set_metadata(name: bytes | str, entry: Entry, handle: int) -> None:
+    if entry.kind is not Kind.SYMLINK:
+        os.chmod(name, entry.mode, dir_fd=handle)
+    os.utime(name, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=handle, follow_symlinks=False)

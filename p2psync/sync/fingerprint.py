@@ -1,0 +1,37 @@
+"""What `stat` says of a path, packed: while it stays the same, the content is taken to be the same.
+
+Size, mtime, ctime and inode, so that neither a restored mtime nor a file moved over another goes unnoticed.
+"""
+
+import os
+import struct
+
+_FORM = struct.Struct(">qQQQHH")
+_WORD = (1 << 64) - 1
+"""Times are packed modulo 2^64 ns: of one before 1970 or after 2262 all that matters here is that it is another."""
+
+UNSETTLED = b""
+"""The fingerprint of a file that was still changing, or may have within the clock's precision: it matches nothing."""
+CLOCK_TICK_NS = 20_000_000
+"""A kernel stamps files with a clock of 1 to 10 ms steps: within that, a change may leave the stamp as it was."""
+
+
+def fingerprint(stat: os.stat_result) -> bytes:
+    """Pack what identifies a path's state; of a directory, only what an entry says: its content has its own paths."""
+    mode = stat.st_mode
+    if mode & 0o170000 == 0o040000:
+        return _FORM.pack(0, stat.st_mtime_ns & _WORD, 0, stat.st_ino, mode & 0xFFFF, 0)
+    times = stat.st_mtime_ns & _WORD, stat.st_ctime_ns & _WORD
+    return _FORM.pack(stat.st_size, *times, stat.st_ino, mode & 0xFFFF, 0)
+
+
+def settled_fingerprint(stat: os.stat_result, since_ns: int) -> bytes:
+    """Pack it, or return UNSETTLED if the path may change again with nothing to show for it.
+
+    That is the case where it was touched within a tick of `since_ns` (nanoseconds since 1970) or after. Only ctime
+    tells: mtime may be set to anything.
+    """
+    is_directory = stat.st_mode & 0o170000 == 0o040000
+    if not is_directory and stat.st_ctime_ns >= since_ns - CLOCK_TICK_NS:
+        return UNSETTLED
+    return fingerprint(stat)

@@ -1,0 +1,245 @@
+"""The loop of a folder that follows somebody else's: learn of a head, plan, fetch, apply."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from time import strftime
+
+import trio
+
+from p2psync.blocks.need import PageHolding, Run
+from p2psync.ids import BlockId
+from p2psync.keys import FolderKeys
+from p2psync.manifest.entry import Kind
+from p2psync.manifest.head import Standing
+from p2psync.manifest.tree import Manifest
+from p2psync.store.folder_state import FolderState
+from p2psync.sync.apply import FolderWriter
+from p2psync.sync.cuts import CutHints
+from p2psync.sync.events import Activity, FolderEvent, FolderProgress, Matched
+from p2psync.sync.exchange import Swarm
+from p2psync.sync.folding import folds_names
+from p2psync.sync.heads import NewestHead
+from p2psync.sync.paths import PathGate
+from p2psync.sync.plan import GroupPlan, Planner
+from p2psync.sync.scan import ScanPolicy, ScanReport, scan_folder
+from p2psync.sync.watch import clock_ns
+
+PAGE_BATCH = 256
+"""Pages asked for at a time: some MiB."""
+PLACE_INTERVAL_S = 0.2
+"""Time between looks for files that are complete: what a small file waits at most before it is in its place."""
+PLACE_BATCH = 2000
+"""Files put in their places per step: one sync of the disk and one transaction for all of them."""
+CHECKPOINT_S = 1.0
+"""Time between notes of what has been written: what a crash may cost in transfer."""
+
+
+class Follower:
+    """Brings one folder to the newest head, and keeps it there.
+
+    Args:
+        folder: The folder.
+        keys: Keys of a reader.
+        newest: The newest head.
+        swarm: Gives heads and blocks.
+        tell: Told every time the folder has been brought to a head.
+        exact: Whether what the manifest does not know is moved to the versions directory.
+    """
+
+    def __init__(
+        self,
+        folder: FolderState,
+        keys: FolderKeys,
+        newest: NewestHead,
+        swarm: Swarm,
+        tell: Callable[[FolderEvent], None],
+        *,
+        exact: bool = False,
+    ) -> None:
+        self.progress = FolderProgress()
+        self._folder = folder
+        self._keys = keys
+        self._swarm = swarm
+        self._newest = newest
+        self._tell = tell
+        self._exact = exact
+        self._pull_scope = trio.CancelScope()
+        self._newer = trio.Event()
+        self._writer_lock = trio.Lock()
+
+    async def run(self, *, after_hearing: bool = False) -> None:
+        """Follow until cancelled.
+
+        Args:
+            after_hearing: Whether to wait for a peer's head before bringing the folder to the newest one known.
+
+        Raises:
+            StoreError: The disk failed or is full; what was right stays right.
+            RemoteProtocolError: The writer published something that is no manifest.
+        """
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._follow_heads)
+            if after_hearing:
+                await self._newest.heard.wait()
+            if self._newest.head is not None:
+                self._newer.set()
+            while True:
+                self.progress.activity = Activity.WAITING if self._newest.head is None else Activity.MATCHED
+                await self._newer.wait()
+                self._newer = trio.Event()
+                with trio.CancelScope() as self._pull_scope:
+                    await self._pull()
+
+    async def _follow_heads(self) -> None:
+        while True:
+            signed = await self._swarm.next_head()
+            standing, head = self._newest.judge(signed)
+            if standing is Standing.NEWER:
+                before = self._newest.head
+                same_root = before is not None and before.root == head.root
+                await trio.to_thread.run_sync(self._newest.adopt, head, signed)
+                self._newer.set()
+                if not same_root:
+                    self._pull_scope.cancel()
+
+    async def _pull(self) -> None:
+        head, signed = self._newest.head, self._newest.signed
+        if head is None:
+            return
+        self.progress.activity = Activity.MANIFEST
+        manifest = await self._fetch_manifest(head.root)
+        self.progress.total_bytes = manifest.size_bytes
+        self._swarm.publish(signed, head.root, complete=False)
+        self.progress.activity = Activity.SCANNING
+        await trio.to_thread.run_sync(self._scan, manifest)
+        await trio.to_thread.run_sync(self._folder.staging.abandon, lambda key, ids: True)
+        writer = FolderWriter(self._folder, strftime("%Y%m%d-%H%M%S"))
+        try:
+            planner = await self._fetch_files(head.root, manifest, writer)
+            self.progress.activity = Activity.APPLYING
+            additions = await trio.to_thread.run_sync(self._conclude, planner, writer)
+        finally:
+            writer.close()
+        await trio.to_thread.run_sync(self._sweep, head.root, manifest)
+        if not writer.problems:
+            self._swarm.complete(head.root)
+        self.progress.activity = Activity.MATCHED
+        self._tell(
+            Matched(
+                root=head.root,
+                files=manifest.files,
+                size_bytes=manifest.size_bytes,
+                reused_bytes=planner.totals.reused_bytes,
+                problems=tuple(writer.problems),
+                additions=tuple(additions),
+                displaced=writer.displaced,
+            )
+        )
+
+    async def _fetch_manifest(self, root: BlockId) -> Manifest:
+        await self._fetch_pages([root], root)
+        manifest = Manifest.parse_untrusted(self._folder.pages.get([root])[root])
+        held = await trio.to_thread.run_sync(self._folder.pages.held, manifest.pages)
+        missing = [page for page in dict.fromkeys(manifest.pages) if page not in held]
+        for at in range(0, len(missing), PAGE_BATCH):
+            await self._fetch_pages(missing[at : at + PAGE_BATCH], root)
+        return manifest
+
+    async def _fetch_pages(self, ids: Sequence[BlockId], root: BlockId) -> None:
+        missing = [block for block in ids if block not in self._folder.pages.held(ids)]
+        if missing:
+            self._folder.store.await_pages(missing)
+            await self._swarm.fetch(root, missing)
+
+    def _scan(self, manifest: Manifest) -> ScanReport:
+        policy = ScanPolicy(
+            gear_seed=self._keys.gear_seed,
+            version_of=lambda before: b"",
+            keeps_tombstones=False,
+            cut_hint=CutHints(manifest, self._folder.pages).of,
+            now_ns=clock_ns,
+            checkpoint=trio.from_thread.check_cancelled,
+        )
+        return scan_folder(self._folder, policy, self._note_scan)
+
+    def _note_scan(self, report: ScanReport) -> None:
+        self.progress.scanned_files, self.progress.scanned_bytes = report.files, report.hashed_bytes
+
+    async def _fetch_files(self, root: BlockId, manifest: Manifest, writer: FolderWriter) -> Planner:
+        self.progress.activity = Activity.FETCHING
+        gate = PathGate(
+            folds=await trio.to_thread.run_sync(folds_names, self._folder.staging.handle),
+            has_directory=self._has_directory,
+        )
+        planner = Planner(manifest, self._folder, writer, gate, trio.from_thread.check_cancelled)
+        already = self._folder.staging.written_bytes
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._place_files, planner, writer, already)
+            hold = partial(self._swarm.hold, root)
+            await self._swarm.fetch_runs(root, _RunSource(planner.groups(), hold, self._writer_lock))
+            nursery.cancel_scope.cancel()
+        return planner
+
+    async def _place_files(self, planner: Planner, writer: FolderWriter, already: int) -> None:
+        last_checkpoint = trio.current_time()
+        while True:
+            await trio.sleep(PLACE_INTERVAL_S)
+            async with self._writer_lock:
+                await trio.to_thread.run_sync(self._place_batch, writer)
+            if trio.current_time() - last_checkpoint >= CHECKPOINT_S:
+                await trio.to_thread.run_sync(self._folder.staging.checkpoint)
+                last_checkpoint = trio.current_time()
+            written = self._folder.staging.written_bytes - already
+            self.progress.done_bytes = min(planner.totals.right_bytes + written, self.progress.total_bytes)
+
+    def _place_batch(self, writer: FolderWriter) -> None:
+        while files := self._folder.staging.take_finished(PLACE_BATCH):
+            writer.place(files)
+
+    def _conclude(self, planner: Planner, writer: FolderWriter) -> list[bytes]:
+        """Place what is left, remove what is gone, set directories right; return the paths of local additions."""
+        self._place_batch(writer)
+        additions: list[bytes] = []
+        removals = sorted(planner.totals.removals, key=lambda local: local.entry.key, reverse=True)
+        kept = [local for local in removals if not writer.remove(local)] + planner.totals.additions
+        for local in sorted(kept, key=lambda local: local.entry.key, reverse=True):
+            if self._exact:
+                writer.set_aside(local.entry)
+            else:
+                additions.append(local.entry.path)
+        writer.place_blocked()
+        writer.finish_directories()
+        self._folder.staging.abandon(lambda key, ids: False)
+        self.progress.done_bytes = self.progress.total_bytes
+        return additions[::-1]
+
+    def _sweep(self, root: BlockId, manifest: Manifest) -> None:
+        with self._folder.database.transaction():
+            self._folder.pages.sweep([root, *manifest.pages])
+
+    def _has_directory(self, path: bytes) -> bool:
+        parent, _, name = path.rpartition(b"/")
+        local = self._folder.index.file_at(parent + b"\0" + name)
+        return local is not None and local.entry.kind is Kind.DIRECTORY
+
+
+class _RunSource:
+    """Plans ahead only as far as the swarm asks for runs."""
+
+    def __init__(
+        self, groups: Iterator[GroupPlan], hold: Callable[[dict[BlockId, PageHolding]], None], lock: trio.Lock
+    ) -> None:
+        self._groups = groups
+        self._hold = hold
+        self._lock = lock
+
+    def __aiter__(self) -> "_RunSource":
+        return self
+
+    async def __anext__(self) -> list[Run]:
+        async with self._lock:
+            group = await trio.to_thread.run_sync(next, self._groups, None)
+        if group is None:
+            raise StopAsyncIteration
+        self._hold(group.holdings)
+        return group.runs

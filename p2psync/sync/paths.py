@@ -1,0 +1,68 @@
+"""Which paths of a manifest may be made here. Whoever holds the write key may put any bytes there as a path."""
+
+import unicodedata
+from collections.abc import Callable
+
+from p2psync.errors import PathError
+from p2psync.manifest.entry import Entry, Kind, join_path
+
+STATE_DIRECTORY = b".p2psync"
+MAX_NAME_BYTES = 255
+_FORBIDDEN_NAMES = (b"", b".", b"..")
+
+
+class PathGate:
+    """Judges the entries of one manifest, which must come in key order.
+
+    Args:
+        folds: Whether the file system takes names that differ only by case or Unicode form for the same.
+        has_directory: Says whether a directory stands in the folder from before; asked where the manifest's pages that
+            hold it were not gone through again.
+    """
+
+    def __init__(self, *, folds: bool, has_directory: Callable[[bytes], bool]) -> None:
+        self._folds = folds
+        self._has_directory = has_directory
+        self._directories: set[bytes] = {b""}
+        self._parent: bytes | None = None
+        self._folded: dict[str, bytes] = {}
+
+    def admit(self, entry: Entry) -> None:
+        """Let an entry pass.
+
+        Raises:
+            PathError: Its path would leave the folder, touch p2psync's own files, go through something that is not a
+                directory, or be the same as another one's on this file system.
+        """
+        path = entry.path
+        self._check_components(entry, path)
+        if entry.parent not in self._directories and not self._has_directory(entry.parent):
+            raise PathError(path, "its directory is not part of the folder, or was refused")
+        if self._folds and entry.kind is not Kind.TOMBSTONE:
+            self._check_clash(entry, path)
+        if entry.kind is Kind.DIRECTORY:
+            self._directories.add(path)
+
+    def _check_components(self, entry: Entry, path: bytes) -> None:
+        names = [*entry.parent.split(b"/"), entry.name] if entry.parent else [entry.name]
+        if b"/" in entry.name or any(name in _FORBIDDEN_NAMES for name in names):
+            raise PathError(path, "the path would lead out of the folder, or is not in its plain form")
+        if any(len(name) > MAX_NAME_BYTES for name in names):
+            raise PathError(path, f"a name has more than {MAX_NAME_BYTES} bytes")
+        own = fold_name(names[0]) == fold_name(STATE_DIRECTORY) if self._folds else names[0] == STATE_DIRECTORY
+        if own:
+            raise PathError(path, "that name is kept for p2psync's own files")
+
+    def _check_clash(self, entry: Entry, path: bytes) -> None:
+        if entry.parent != self._parent:
+            self._parent, self._folded = entry.parent, {}
+        other = self._folded.setdefault(fold_name(entry.name), entry.name)
+        if other != entry.name:
+            shown = join_path(entry.parent, other).decode("utf-8", "backslashreplace")
+            raise PathError(path, f"this file system takes the name for the same as {shown!r}: rename one of them")
+
+
+def fold_name(name: bytes) -> str:
+    """Return what a file system that ignores case and Unicode form compares of a name."""
+    text = name.decode("utf-8", "surrogateescape")
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())

@@ -1,0 +1,233 @@
+"""Plan: go through a manifest page by page, do what needs no fetching, and say which blocks are wanted."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+
+from p2psync.blocks.block import block_id
+from p2psync.blocks.need import PageHolding, Run
+from p2psync.chunking import largest_chunk
+from p2psync.errors import PathError
+from p2psync.ids import BlockId
+from p2psync.manifest.entry import Entry, Kind
+from p2psync.manifest.page import Page, decode_page, page_block_ids
+from p2psync.manifest.tree import Manifest, join_continuations
+from p2psync.store.folder_state import FolderState
+from p2psync.store.index import LocalFile
+from p2psync.store.staging import StagedFile, wanted_slots
+from p2psync.sync.apply import FolderWriter
+from p2psync.sync.paths import PathGate
+from p2psync.sync.reconcile import Decision, Step, reconcile
+
+RUN_BYTES = 1 << 20
+"""Blocks of a page are asked for about this much at a time: one frame, one hop to a worker thread."""
+_REUSE_BATCH = 64
+"""Blocks copied at a time from elsewhere in the folder; at most 4 MiB each."""
+
+
+@dataclass(slots=True)
+class PlanTotals:
+    """What a plan has come to so far.
+
+    Attributes:
+        right_bytes: Bytes of files that were right already.
+        reused_bytes: Bytes copied from other places of the folder, or that are holes.
+        removals: What the manifest no longer has and p2psync had put there.
+        additions: What the user put there and the manifest does not know.
+    """
+
+    right_bytes: int = 0
+    reused_bytes: int = 0
+    removals: list[LocalFile] = field(default_factory=list)
+    additions: list[LocalFile] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupPlan:
+    """The outcome for a few pages: what to fetch, and what of them is held already."""
+
+    runs: list[Run]
+    holdings: dict[BlockId, PageHolding]
+
+
+class Planner:
+    """Plans one pull of one manifest; blocking, for one thread at a time.
+
+    Args:
+        manifest: Where the folder is to get to; its pages are all kept here.
+        folder: The folder.
+        writer: Makes what needs no blocks.
+        gate: Refuses paths.
+        checkpoint: Called for every page; may raise to give up.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        folder: FolderState,
+        writer: FolderWriter,
+        gate: PathGate,
+        checkpoint: Callable[[], None],
+    ) -> None:
+        self.totals = PlanTotals()
+        self._manifest = manifest
+        self._folder = folder
+        self._staging = folder.staging
+        self._writer = writer
+        self._gate = gate
+        self._checkpoint = checkpoint
+
+    def groups(self) -> Iterator[GroupPlan]:
+        """Plan the manifest, a page at a time, or as many as one huge file fills.
+
+        Raises:
+            RemoteProtocolError: A page breaks the format.
+            StoreError: The disk failed or is full.
+        """
+        at = 0
+        ids, firsts = self._manifest.pages, self._manifest.first_keys
+        first: bytes | None = b""
+        if not ids:
+            self._plan_group([], b"", None)
+        while at < len(ids):
+            self._checkpoint()
+            group = [self._load(ids[at])]
+            while at + len(group) < len(ids) and firsts[at + len(group)] == group[-1][1].records[-1].key:
+                group.append(self._load(ids[at + len(group)]))
+            at += len(group)
+            end = firsts[at] if at < len(ids) else None
+            yield self._plan_group(group, first or b"", end)
+            first = end
+
+    def _load(self, page: BlockId) -> tuple[BlockId, Page]:
+        return page, decode_page(self._folder.pages.get([page])[page])
+
+    def _plan_group(self, group: list[tuple[BlockId, Page]], first: bytes, end: bytes | None) -> GroupPlan:
+        entries = list(join_continuations(record for _, page in group for record in page.records))
+        admitted = [entry for entry in entries if self._admit(entry)]
+        starts = _block_starts(entries)
+        decisions = list(reconcile(admitted, self._folder.index.files_between(first, end)))
+        made = [entry for step, entry, _ in decisions if step is Step.MAKE and entry and entry.kind is not Kind.FILE]
+        self._writer.make(made)
+        to_begin: list[Entry] = []
+        for decision in decisions:
+            to_begin += self._carry_out(decision)
+        awaited = self._begin(to_begin, starts)
+        self._writer.flush()
+        refused = set(starts) - {entry.key for entry in admitted}
+        missing = set(awaited)
+        for entry in entries:
+            if entry.key in refused:
+                missing.update(range(starts[entry.key], starts[entry.key] + len(entry.lengths) // 4))
+        return GroupPlan(list(_runs(group, set(awaited))), _holdings(group, missing))
+
+    def _admit(self, entry: Entry) -> bool:
+        try:
+            self._gate.admit(entry)
+        except PathError as problem:
+            if entry.kind is not Kind.TOMBSTONE:
+                self._writer.problems.append(problem)
+            return False
+        return True
+
+    def _carry_out(self, decision: Decision) -> list[Entry]:
+        """Do what can be done at once; return the file if it must be put together from blocks."""
+        step, entry, local = decision
+        if entry is None:
+            if local is not None:
+                (self.totals.removals if step is Step.REMOVE else self.totals.additions).append(local)
+            return []
+        if step is Step.MAKE:
+            return [entry] if entry.kind is Kind.FILE else []
+        self.totals.right_bytes += _size(entry)
+        if local is not None and step is Step.TOUCH:
+            self._writer.touch(entry, local)
+        elif local is not None and step is Step.ADOPT:
+            self._writer.adopt(entry, local)
+        return []
+
+    def _begin(self, entries: list[Entry], starts: dict[bytes, int]) -> dict[int, BlockId]:
+        """Begin files, with what of them is here already; return the blocks to fetch by their number in the group."""
+        waits: dict[int, BlockId] = {}
+        for file in self._staging.begin(entries):
+            wanted = wanted_slots(file)
+            self.totals.right_bytes += file.size_bytes - sum(_length(file, slot) for slot, _ in wanted)
+            largest = largest_chunk(file.entry.cut)
+            zeros = block_id(bytes(largest)) if any(_length(file, slot) == largest for slot, _ in wanted) else None
+            for slot, block in wanted:
+                if block == zeros and _length(file, slot) == largest:
+                    self._staging.fill_zeros(file, slot)
+                    self.totals.reused_bytes += largest
+                elif not self._staging.await_block(block, file, slot):
+                    waits[starts[file.entry.key] + slot] = block
+        self._reuse(waits)
+        return waits
+
+    def _reuse(self, waits: dict[int, BlockId]) -> None:
+        """Copy what stands elsewhere in the folder, and take it out of `waits`."""
+        held = self._folder.index.places(list(waits.values()))
+        at_hand = {
+            number: block for number, block in waits.items() if block in held or self._staging.whole_file_of(block)
+        }
+        numbers = iter(at_hand)
+        while some := list(islice(numbers, _REUSE_BATCH)):
+            for number, data in zip(some, self._folder.store.read([at_hand[n] for n in some]), strict=True):
+                if data is not None:
+                    self._staging.write(at_hand[number], data)
+                    self.totals.reused_bytes += len(data)
+                    del waits[number]
+
+
+def _size(entry: Entry) -> int:
+    return sum(int.from_bytes(entry.lengths[at : at + 4], "big") for at in range(0, len(entry.lengths), 4))
+
+
+def _length(file: StagedFile, slot: int) -> int:
+    return file.offsets[slot + 1] - file.offsets[slot]
+
+
+def _block_starts(entries: list[Entry]) -> dict[bytes, int]:
+    """Return where each entry's blocks begin among all blocks of the group."""
+    starts, at = {}, 0
+    for entry in entries:
+        starts[entry.key] = at
+        at += len(entry.lengths) // 4
+    return starts
+
+
+def _runs(group: list[tuple[BlockId, Page]], wanted: set[int]) -> Iterator[Run]:
+    """Turn wanted blocks (numbered through the group) into runs of about RUN_BYTES, none across two pages."""
+    start = 0
+    for page_id, page in group:
+        ids = page_block_ids(page)
+        positions: list[int] = []
+        size = 0
+        for position in range(len(ids)):
+            if start + position not in wanted:
+                continue
+            length = page.block_lengths[position]
+            if positions and size + length > RUN_BYTES:
+                yield _run(page_id, page, ids, positions)
+                positions, size = [], 0
+            positions.append(position)
+            size += length
+        if positions:
+            yield _run(page_id, page, ids, positions)
+        start += len(ids)
+
+
+def _run(page_id: BlockId, page: Page, ids: list[BlockId], positions: list[int]) -> Run:
+    return Run(page_id, positions, [ids[at] for at in positions], [page.block_lengths[at] for at in positions])
+
+
+def _holdings(group: list[tuple[BlockId, Page]], missing: set[int]) -> dict[BlockId, PageHolding]:
+    holdings, start = {}, 0
+    for page_id, page in group:
+        count = len(page.block_lengths)
+        bits = bytearray((count + 7) // 8)
+        for position in range(count):
+            if start + position not in missing:
+                bits[position >> 3] |= 0x80 >> (position & 7)
+        holdings[page_id] = PageHolding(count, bytes(bits))
+        start += count
+    return holdings

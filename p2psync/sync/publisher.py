@@ -1,0 +1,122 @@
+"""The loop of a folder that is shared from here: scan, publish, wait for a change."""
+
+from collections.abc import Callable
+
+import trio
+
+from p2psync.ids import DeviceId
+from p2psync.keys import FolderKeys
+from p2psync.manifest.head import Head
+from p2psync.manifest.version import DEVICE_PREFIX_BYTES, bump, encode_version, parse_version
+from p2psync.store.folder_state import FolderState
+from p2psync.sync.events import Activity, FolderEvent, FolderProgress, PublishedHead, Remark
+from p2psync.sync.exchange import HeadExchange
+from p2psync.sync.heads import NewestHead
+from p2psync.sync.publish import HeadWriter, Published
+from p2psync.sync.scan import ScanPolicy, ScanReport, scan_folder
+from p2psync.sync.watch import Watcher, clock_ns
+
+UNSETTLED_S = 1.0
+"""How soon to look again at a file that was being written to."""
+_STALE_PAUSE_S = 0.5
+"""Least time between two scans, so that a file that is always being written to does not keep the disk busy."""
+
+
+class Publisher:
+    """Publishes one folder.
+
+    Args:
+        folder: The folder.
+        keys: Keys of a writer.
+        device: Who we are.
+        newest: The newest head.
+        exchange: Takes our heads.
+        tell: Told of every head, and what else the user should see.
+    """
+
+    def __init__(
+        self,
+        folder: FolderState,
+        keys: FolderKeys,
+        device: DeviceId,
+        newest: NewestHead,
+        exchange: HeadExchange,
+        tell: Callable[[FolderEvent], None],
+    ) -> None:
+        self.progress = FolderProgress()
+        self._folder = folder
+        self._keys = keys
+        self._device = device
+        self._exchange = exchange
+        self._newest = newest
+        self._tell = tell
+        self._writer = HeadWriter(folder, keys, device, newest)
+        self._watcher = Watcher(folder.root, lambda sentence: tell(Remark(sentence)))
+        self._seq_seen = 0
+
+    async def run(self) -> None:
+        """Publish the folder as it is, then after every change, until cancelled."""
+        token = trio.lowlevel.current_trio_token()
+        self._folder.store.on_stale = lambda key: token.run_sync_soon(self._watcher.poke)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._watcher.run)
+            nursery.start_soon(self._follow_seq)
+            report = await self._scan_and_publish(first=True)
+            while True:
+                self.progress.activity = Activity.SERVING
+                await self._watcher.wait_change(at_most_s=UNSETTLED_S if report.unsettled else None)
+                report = await self._scan_and_publish(first=False)
+                await trio.sleep(_STALE_PAUSE_S)
+
+    async def _follow_seq(self) -> None:
+        """Go above any head of ours that is newer than what we remember, as after a restore from a backup."""
+        while True:
+            head = Head.parse_untrusted(await self._exchange.next_head(), self._keys)
+            self._seq_seen = max(self._seq_seen, head.seq)
+            self._watcher.poke()
+
+    async def _scan_and_publish(self, *, first: bool) -> ScanReport:
+        self.progress.activity = Activity.SCANNING
+        report = await trio.to_thread.run_sync(self._scan)
+        above = self._seq_seen
+        published = await trio.to_thread.run_sync(self._writer.publish, clock_ns(), above)
+        is_new = published is not None
+        if published is None and first:
+            published = self._writer.current()
+        if published is not None:
+            self._exchange.publish(published.signed, published.head.root, complete=True)
+            self.progress.done_bytes = self.progress.total_bytes = published.manifest.size_bytes
+            self._tell(_published_event(published, report, is_new=is_new))
+        return report
+
+    def _scan(self) -> ScanReport:
+        newest = self._newest.head
+        prefix = self._device[:DEVICE_PREFIX_BYTES]
+        count = bump(newest.version if newest else {}, self._device)[prefix]
+
+        def version_of(before: bytes) -> bytes:
+            return encode_version(parse_version(before) | {prefix: count})
+
+        policy = ScanPolicy(
+            gear_seed=self._keys.gear_seed,
+            version_of=version_of,
+            keeps_tombstones=True,
+            cut_hint=lambda key: None,
+            now_ns=clock_ns,
+            checkpoint=trio.from_thread.check_cancelled,
+        )
+        return scan_folder(self._folder, policy, self._note_scan)
+
+    def _note_scan(self, report: ScanReport) -> None:
+        self.progress.scanned_files, self.progress.scanned_bytes = report.files, report.hashed_bytes
+
+
+def _published_event(published: Published, report: ScanReport, *, is_new: bool) -> PublishedHead:
+    return PublishedHead(
+        root=published.head.root,
+        seq=published.head.seq,
+        files=published.manifest.files,
+        size_bytes=published.manifest.size_bytes,
+        is_new=is_new,
+        problems=tuple(report.problems),
+    )

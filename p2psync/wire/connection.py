@@ -1,0 +1,176 @@
+"""One link's protocol without its I/O: received bytes in, messages out; messages in, bytes to send out."""
+
+from collections.abc import Mapping
+from enum import Enum, auto
+
+from p2psync.errors import LocalProtocolError, P2PSyncError, RemoteProtocolError
+from p2psync.ids import BlockId
+from p2psync.wire import limits
+from p2psync.wire.framing import Frame, FrameReader, frame_header
+from p2psync.wire.messages import (
+    MAX_BODY_BYTES,
+    PART_HEAD,
+    Blocks,
+    Buffer,
+    Bye,
+    Hello,
+    Kind,
+    Message,
+    encode_body,
+    parse_body,
+)
+
+
+class State(Enum):
+    """Where one side of a connection stands."""
+
+    WAITING = auto()
+    """The dialler, before it has heard the other side."""
+    OPENING = auto()
+    """Its HELLO comes next."""
+    READY = auto()
+    """Anything but HELLO may come."""
+    CLOSED = auto()
+    """It has said BYE or its stream has ended."""
+
+
+class Step(Enum):
+    """What moves a side from state to state."""
+
+    GREETED = auto()
+    HELLO = auto()
+    MESSAGE = auto()
+    BYE = auto()
+    EOF = auto()
+
+
+TRANSITIONS: Mapping[State, Mapping[Step, State]] = {
+    State.WAITING: {Step.GREETED: State.OPENING, Step.EOF: State.CLOSED},
+    State.OPENING: {Step.HELLO: State.READY, Step.BYE: State.CLOSED, Step.EOF: State.CLOSED},
+    State.READY: {Step.MESSAGE: State.READY, Step.BYE: State.CLOSED, Step.EOF: State.CLOSED},
+    State.CLOSED: {Step.EOF: State.CLOSED},
+}
+
+
+def next_state(state: State, step: Step, *, blame: type[P2PSyncError]) -> State:
+    """Return the state that `step` leads to, or raise `blame` if there is none."""
+    try:
+        return TRANSITIONS[state][step]
+    except KeyError:
+        raise blame(f"{step.name} in state {state.name}") from None
+
+
+class Connection:
+    """Both sides' states, judged by the same table, and the block that is coming in parts.
+
+    Args:
+        accepting: True on the side that accepted the stream, which speaks first.
+    """
+
+    def __init__(self, *, accepting: bool) -> None:
+        self.ours = State.OPENING if accepting else State.WAITING
+        self.theirs = State.WAITING if accepting else State.OPENING
+        self._reader = FrameReader(self._place, {Kind.PART: PART_HEAD.size}, frozenset({Kind.BLOCKS, Kind.PART}))
+        self._part_id = BlockId(b"")
+        self._part = memoryview(b"")
+        self._part_filled = 0
+        self._unknown_frames = 0
+
+    @property
+    def payload_bytes(self) -> int:
+        """Payload received so far, that of unfinished frames included."""
+        return self._reader.payload_bytes
+
+    def writable(self) -> memoryview:
+        """Return where the next received bytes must be put; never empty."""
+        return self._reader.writable()
+
+    def received(self, count: int) -> list[Message]:
+        """Take note that `count` bytes were put at `writable()`, 0 at the end of the stream; return what they complete.
+
+        A block that came in parts is returned as Blocks when its last part is in. Payloads belong to the caller:
+        their buffers are never written again.
+
+        Raises:
+            RemoteProtocolError: The peer broke the protocol; the connection is of no use afterwards.
+        """
+        if not count:
+            self.theirs = next_state(self.theirs, Step.EOF, blame=RemoteProtocolError)
+            return []
+        messages = []
+        for frame in self._reader.received(count):
+            message = self._finish_part() if frame.kind == Kind.PART else self._parse(frame)
+            if message is not None:
+                messages.append(message)
+        return messages
+
+    def send(self, message: Message) -> list[Buffer]:
+        """Return the buffers to send for a message; payloads are not copied.
+
+        Raises:
+            LocalProtocolError: We may not say this now, or it is over a limit.
+        """
+        self.ours = next_state(self.ours, _step(message), blame=LocalProtocolError)
+        if isinstance(message, Hello):
+            self.theirs = _greeted(self.theirs)
+        kind, body = encode_body(message)
+        length = sum(map(len, body))
+        if length > MAX_BODY_BYTES[kind]:
+            raise LocalProtocolError(f"{kind.name} of {length} bytes, limit {MAX_BODY_BYTES[kind]}")
+        header = frame_header(kind, length)
+        if body:
+            return [header + body[0], *body[1:]]  # the first buffer is a control body or a table: small
+        return [header]
+
+    def _parse(self, frame: Frame) -> Message | None:
+        message = parse_body(frame.kind, frame.body)
+        if message is None:
+            self._unknown_frames += 1
+            if self._unknown_frames > limits.MAX_UNKNOWN_FRAMES:
+                raise RemoteProtocolError(f"more than {limits.MAX_UNKNOWN_FRAMES} frames of types unknown here")
+            return None
+        self.theirs = next_state(self.theirs, _step(message), blame=RemoteProtocolError)
+        if isinstance(message, Hello):
+            self.ours = _greeted(self.ours)
+        return message
+
+    def _place(self, kind: int, prefix: memoryview, length: int) -> memoryview:
+        if length + len(prefix) > MAX_BODY_BYTES.get(kind, limits.MAX_UNKNOWN_BYTES):
+            raise RemoteProtocolError(f"a frame of type {kind} with {length} bytes")
+        # Judged before the body is kept: a stranger must not make us hold a megabyte.
+        next_state(self.theirs, _STEPS.get(kind, Step.MESSAGE), blame=RemoteProtocolError)
+        if kind == Kind.PART:
+            id_, total, offset = PART_HEAD.unpack(prefix)
+            return self._place_part(id_, total, offset, length)
+        return memoryview(bytearray(length))
+
+    def _place_part(self, id_: BlockId, total: int, offset: int, length: int) -> memoryview:
+        if not offset:
+            if not 0 < total <= limits.MAX_PART_TOTAL_BYTES:
+                raise RemoteProtocolError(f"a block of {total} bytes")
+            self._part_id, self._part, self._part_filled = id_, memoryview(bytearray(total)), 0
+        if (id_, total, offset) != (self._part_id, len(self._part), self._part_filled):
+            raise RemoteProtocolError("a part that does not continue the block before it")
+        if not 0 < length <= total - offset:
+            raise RemoteProtocolError(f"a part of {length} bytes at {offset} of {total}")
+        self._part_filled += length
+        return self._part[offset : offset + length]
+
+    def _finish_part(self) -> Blocks | None:
+        if self._part_filled < len(self._part):
+            return None
+        block, self._part, self._part_filled = self._part, memoryview(b""), 0
+        return Blocks([(self._part_id, block)])
+
+
+_STEPS: Mapping[int, Step] = {Kind.HELLO: Step.HELLO, Kind.BYE: Step.BYE}
+
+
+def _step(message: Message) -> Step:
+    if isinstance(message, Hello):
+        return Step.HELLO
+    return Step.BYE if isinstance(message, Bye) else Step.MESSAGE
+
+
+def _greeted(state: State) -> State:
+    return State.OPENING if state is State.WAITING else state

@@ -1,0 +1,285 @@
+"""The messages of the protocol as values, and each one's body as bytes (PROTOCOL.md).
+
+Control bodies are canonical bencode or packed ids; payloads are raw. Parsing a body raises RemoteProtocolError and
+nothing else; encoding cuts nothing: who sends keeps to the limits.
+"""
+
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from p2psync import bencoding
+from p2psync.bencoding import Value
+from p2psync.blocks.block import split_ids
+from p2psync.errors import RemoteProtocolError
+from p2psync.ids import BLOCK_ID_BYTES, BlockId
+from p2psync.wire import limits
+
+Buffer = bytes | bytearray | memoryview
+
+
+class Kind(IntEnum):
+    """Type byte of a frame."""
+
+    HELLO = 0
+    HEAD = 1
+    HAVE = 2
+    WANT = 3
+    CANCEL = 4
+    BLOCKS = 5
+    PART = 6
+    MISSING = 7
+    PING = 8
+    PONG = 9
+    BYE = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """First message of either side.
+
+    Attributes:
+        version: Highest protocol version the sender speaks; the lower of both is spoken.
+        features: Names of optional parts of the protocol; only what both name is used.
+        agent: The program, for people to read.
+        listen_port: Where the sender accepts links, 0 if nowhere.
+    """
+
+    version: int = limits.PROTOCOL_VERSION
+    features: tuple[bytes, ...] = ()
+    agent: bytes = b""
+    listen_port: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HeadOffer:
+    """A signed head whose root and pages the sender holds; voids every HAVE it said before."""
+
+    head: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Have:
+    """What the sender can serve, in addition to what it said before.
+
+    Attributes:
+        complete: Roots of which it holds every page and block.
+        whole: Pages of which it holds every block.
+        partial: Pages of which it holds some blocks, each with a bit a block (first block in the highest bit).
+        gone: Roots and pages about which everything said before is void; applied before the rest.
+    """
+
+    complete: Sequence[BlockId] = ()
+    whole: Sequence[BlockId] = ()
+    partial: Sequence[tuple[BlockId, bytes]] = ()
+    gone: Sequence[BlockId] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """Send me these blocks, most urgent first."""
+
+    ids: Sequence[BlockId]
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """I no longer want these blocks; what is under way may still come."""
+
+    ids: Sequence[BlockId]
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """You asked for these; I do not hold them (any more)."""
+
+    ids: Sequence[BlockId]
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """Whole blocks with their bytes, together at most `FRAME_PAYLOAD_BYTES` on the wire."""
+
+    blocks: Sequence[tuple[BlockId, Buffer]]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A stretch of a block that is longer than a frame; parts of one block come in order, one block at a time."""
+
+    id: BlockId
+    total: int
+    offset: int
+    payload: Buffer
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Are you there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """Yes."""
+
+
+class Farewell:
+    """Reasons of BYE that we give; others may come."""
+
+    DUPLICATE = b"duplicate"
+    """Another link between the same two devices stays."""
+    SELF = b"self"
+    """Both ends are the same device."""
+    CLOSING = b"closing"
+    """The program or the folder stops."""
+    BUSY = b"busy"
+    """Too many links."""
+    PROTOCOL = b"protocol"
+    """You broke the protocol."""
+    STALLED = b"stalled"
+    """You owe blocks and send none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bye:
+    """The sender closes the link after this."""
+
+    reason: bytes
+
+
+Message = Hello | HeadOffer | Have | Want | Cancel | Missing | Blocks | Part | Ping | Pong | Bye
+
+PART_HEAD = struct.Struct(">32sII")
+_BLOCK_ROW = struct.Struct(">32sI")
+_COUNT = struct.Struct(">I")
+
+MAX_BODY_BYTES: Mapping[int, int] = {
+    Kind.HELLO: limits.MAX_HELLO_BYTES,
+    Kind.HEAD: limits.MAX_HEAD_BYTES,
+    Kind.HAVE: limits.MAX_HAVE_BYTES,
+    Kind.WANT: limits.MAX_IDS_BYTES,
+    Kind.CANCEL: limits.MAX_IDS_BYTES,
+    Kind.BLOCKS: _COUNT.size + limits.BLOCKS_PER_FRAME * _BLOCK_ROW.size + limits.FRAME_PAYLOAD_BYTES,
+    Kind.PART: PART_HEAD.size + limits.FRAME_PAYLOAD_BYTES,
+    Kind.MISSING: limits.MAX_IDS_BYTES,
+    Kind.PING: 0,
+    Kind.PONG: 0,
+    Kind.BYE: limits.MAX_BYE_BYTES,
+}
+
+
+def encode_body(message: Message) -> tuple[Kind, list[Buffer]]:
+    """Return a message's type and the buffers that make up its body; payloads are not copied."""
+    match message:
+        case Blocks(blocks):
+            rows = b"".join([_BLOCK_ROW.pack(id_, len(data)) for id_, data in blocks])
+            return Kind.BLOCKS, [_COUNT.pack(len(blocks)) + rows, *(data for _, data in blocks)]
+        case Part(id_, total, offset, payload):
+            return Kind.PART, [PART_HEAD.pack(id_, total, offset), payload]
+        case Want(ids) | Cancel(ids) | Missing(ids):
+            return _IDS_KINDS[type(message)], [b"".join(ids)]
+        case HeadOffer(head):
+            return Kind.HEAD, [head]
+        case Ping() | Pong():
+            return Kind.PING if isinstance(message, Ping) else Kind.PONG, []
+        case _:
+            return _encode_control(message)
+
+
+def _encode_control(message: Hello | Have | Bye) -> tuple[Kind, list[Buffer]]:
+    fields: dict[bytes, object]
+    match message:
+        case Hello(version, features, agent, listen_port):
+            kind = Kind.HELLO
+            fields = {b"agent": agent, b"features": list(features), b"port": listen_port, b"version": version}
+        case Have(complete, whole, partial, gone):
+            kind = Kind.HAVE
+            packed = {b"complete": complete, b"gone": gone, b"whole": whole}
+            fields = {key: b"".join(ids) for key, ids in packed.items() if ids}
+            if partial:
+                fields[b"partial"] = [[page, bits] for page, bits in partial]
+        case Bye(reason):
+            kind, fields = Kind.BYE, {b"reason": reason}
+    return kind, [bencoding.encode(fields)]
+
+
+def parse_body(kind: int, body: memoryview) -> Message | None:
+    """Return the message that a frame other than PART holds, or None where the type is not known.
+
+    The payloads of Blocks are views on `body`.
+
+    Raises:
+        RemoteProtocolError: The body is not what its type says.
+    """
+    parse = _PARSERS.get(kind)
+    return None if parse is None else parse(body)
+
+
+def _parse_hello(body: memoryview) -> Hello:
+    fields = bencoding.Fields(bencoding.decode(bytes(body)), of="hello")
+    return Hello(
+        version=fields.number(b"version", low=1),
+        features=tuple(fields.octet_strings(b"features")),
+        agent=fields.octets(b"agent"),
+        listen_port=fields.number(b"port", high=65535),
+    )
+
+
+def _parse_have(body: memoryview) -> Have:
+    fields = bencoding.Fields(bencoding.decode(bytes(body)), of="have")
+
+    def ids(key: bytes) -> list[BlockId]:
+        return split_ids(fields.octets(key, multiple_of=BLOCK_ID_BYTES, default=b""))
+
+    partial = [_parse_partial(item) for item in fields.items(b"partial", default=[])]
+    return Have(ids(b"complete"), ids(b"whole"), partial, ids(b"gone"))
+
+
+def _parse_partial(item: Value) -> tuple[BlockId, bytes]:
+    match item:
+        case [bytes(page), bytes(bits)] if len(page) == BLOCK_ID_BYTES and bits:
+            return BlockId(page), bits
+    raise RemoteProtocolError("have: partial must hold pairs of a page id and its bits")
+
+
+def _parse_ids(body: memoryview) -> list[BlockId]:
+    if not body or len(body) % BLOCK_ID_BYTES:
+        raise RemoteProtocolError(f"{len(body)} bytes that are no list of ids")
+    return split_ids(bytes(body))
+
+
+def _parse_blocks(body: memoryview) -> Blocks:
+    count = int.from_bytes(body[: _COUNT.size], "big")
+    at = _COUNT.size + count * _BLOCK_ROW.size
+    if not 1 <= count <= limits.BLOCKS_PER_FRAME or at > len(body):
+        raise RemoteProtocolError(f"a frame of {len(body)} bytes cannot hold {count} blocks")
+    blocks = []
+    for id_, length in _BLOCK_ROW.iter_unpack(body[_COUNT.size : at]):
+        if not length:
+            raise RemoteProtocolError("a block without bytes")
+        blocks.append((BlockId(id_), body[at : at + length]))
+        at += length
+    if at != len(body):
+        raise RemoteProtocolError("the lengths of blocks do not add up to their frame")
+    return Blocks(blocks)
+
+
+def _parse_bye(body: memoryview) -> Bye:
+    return Bye(bencoding.Fields(bencoding.decode(bytes(body)), of="bye").octets(b"reason"))
+
+
+_IDS_KINDS: Mapping[type[Message], Kind] = {Want: Kind.WANT, Cancel: Kind.CANCEL, Missing: Kind.MISSING}
+
+_PARSERS: Mapping[int, Callable[[memoryview], Message]] = {
+    Kind.HELLO: _parse_hello,
+    Kind.HEAD: lambda body: HeadOffer(bytes(body)),
+    Kind.HAVE: _parse_have,
+    Kind.WANT: lambda body: Want(_parse_ids(body)),
+    Kind.CANCEL: lambda body: Cancel(_parse_ids(body)),
+    Kind.MISSING: lambda body: Missing(_parse_ids(body)),
+    Kind.BLOCKS: _parse_blocks,
+    Kind.PING: lambda body: Ping(),
+    Kind.PONG: lambda body: Pong(),
+    Kind.BYE: _parse_bye,
+}

@@ -1,0 +1,170 @@
+"""Ways to find each other: trackers, several of them, addresses, the local network."""
+
+import socket
+import urllib.parse
+import urllib.request
+
+import pytest
+
+from tests.e2e import lab
+from tests.e2e.compare import differences
+from tests.e2e.program import code_of, eventually, get, serve_tracker, share
+from tests.e2e.tree import make_random_tree
+
+
+@pytest.fixture
+def folder(tmp_path):
+    make_random_tree(tmp_path / "a", 20, seed=1)
+    return tmp_path / "a"
+
+
+@pytest.fixture
+def tracker():
+    """The URL of a tracker of its own."""
+    with serve_tracker() as program:
+        yield f"http://{program.wait_event('listening')['listen']}/announce"
+
+
+@pytest.fixture
+def dead():
+    """The URL of a tracker that is gone: its port is held, and nobody listens there."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{holder.getsockname()[1]}/announce"
+
+
+def got(link, tmp_path, *options):
+    with get(link, tmp_path / "b", *options) as getter:
+        getter.complete()
+    return differences(tmp_path / "a", tmp_path / "b") == []
+
+
+def test_the_link_alone_is_enough(folder, tmp_path):
+    with share(folder) as sharer:
+        link = sharer.wait_event("ready")["link"]
+        hints = urllib.parse.parse_qs(urllib.parse.urlsplit(link).query)
+        assert hints["tr"]
+        assert hints["peer"]
+        assert hints["name"] == ["a"]
+        assert got(link, tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["tr", "peer"])
+def test_either_hint_of_the_link_is_enough(folder, tmp_path, kind):
+    with share(folder) as sharer:
+        link = sharer.wait_event("ready")["link"]
+        hint = urllib.parse.parse_qs(urllib.parse.urlsplit(link).query)[kind][0]
+        assert got(f"{code_of(link)}?{kind}={hint}", tmp_path)
+
+
+def test_a_tracker_of_its_own_brings_them_together(folder, tmp_path, tracker):
+    with share(folder, "--tracker", tracker) as sharer:
+        link = sharer.wait_event("ready")["link"]
+        assert tracker in urllib.parse.unquote(link)
+        assert got(code_of(link), tmp_path, "--tracker", tracker)
+
+
+def test_the_tracker_counts_who_is_there(folder, tmp_path, tracker):
+    with share(folder, "--tracker", tracker) as sharer:
+        link = sharer.wait_event("ready")["link"]
+        eventually(lambda: b"8:completei1e" in scrape(tracker), "the sharer is counted")
+        with get(code_of(link), tmp_path / "b", "--tracker", tracker, "--seed") as getter:
+            getter.wait_event("matched")
+            eventually(lambda: b"8:completei2e" in scrape(tracker), "the seeder is counted")
+            getter.interrupt()
+            getter.wait()
+        eventually(lambda: b"8:completei1e" in scrape(tracker), "who leaves is no longer counted")
+
+
+def scrape(tracker):
+    with urllib.request.urlopen(tracker.replace("/announce", "/scrape"), timeout=5) as answer:
+        return answer.read()
+
+
+@pytest.mark.parametrize("joined", ["tiers", "one tier"])
+def test_a_dead_tracker_in_front_does_no_harm(folder, tmp_path, tracker, dead, joined):
+    trackers = ["--tracker", dead, "--tracker", tracker] if joined == "tiers" else ["--tracker", f"{dead},{tracker}"]
+    with share(folder, *trackers) as sharer:
+        assert got(code_of(sharer.wait_event("ready")["link"]), tmp_path, *trackers)
+
+
+def test_a_tracker_that_never_answers_does_not_stop_the_next(folder, tmp_path, tracker):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/announce"
+        with share(folder, "--tracker", tracker) as sharer:
+            link = code_of(sharer.wait_event("ready")["link"])
+            assert got(link, tmp_path, "--tracker", url, "--tracker", tracker)
+
+
+def test_a_tracker_that_answers_nonsense_does_not_stop_the_next(folder, tmp_path, tracker):
+    nonsense = f"{tracker.removesuffix('/announce')}/no/such/path"
+    with share(folder, "--tracker", tracker) as sharer:
+        link = code_of(sharer.wait_event("ready")["link"])
+        assert got(link, tmp_path, "--tracker", nonsense, "--tracker", tracker)
+
+
+def test_an_address_alone_is_enough(folder, tmp_path):
+    with share(folder) as sharer:
+        ready = sharer.wait_event("ready")
+        assert got(code_of(ready["link"]), tmp_path, "--peer", ready["listen"])
+
+
+def test_a_dead_address_in_front_does_no_harm(folder, tmp_path, dead):
+    address = urllib.parse.urlsplit(dead).netloc
+    with share(folder) as sharer:
+        ready = sharer.wait_event("ready")
+        assert got(code_of(ready["link"]), tmp_path, "--peer", address, "--peer", ready["listen"])
+
+
+def test_a_sharer_dials_the_peers_it_is_told(folder, tmp_path):
+    with share(folder) as sharer:
+        link = code_of(sharer.wait_event("ready")["link"])
+    with get(link, tmp_path / "b") as getter:
+        address = getter.wait_event("listening")["listen"]
+        with share(folder, "--peer", address):
+            getter.complete()
+    assert differences(folder, tmp_path / "b") == []
+
+
+def test_ipv6_works_as_well(folder, tmp_path):
+    with share(folder, "--listen", "[::1]:0", "--no-lan") as sharer:
+        ready = sharer.wait_event("ready")
+        assert ready["listen"].startswith("[::1]:")
+        assert got(ready["link"], tmp_path, "--listen", "[::1]:0", "--no-lan")
+
+
+@pytest.fixture
+def hosts():
+    """Two hosts on a network of their own."""
+    if lab.why_not():
+        pytest.skip(lab.why_not())
+    with lab.two_hosts() as pair:
+        yield pair
+
+
+def test_two_hosts_of_one_network_find_each_other_by_the_link_code_alone(folder, tmp_path, hosts):
+    one, other = hosts
+    with share(folder, "--listen", f"{one.address}:0", prefix=one.prefix) as sharer:
+        link = code_of(sharer.wait_event("ready")["link"])
+        with get(link, tmp_path / "b", "--listen", f"{other.address}:0", prefix=other.prefix) as getter:
+            getter.complete()
+    assert differences(folder, tmp_path / "b") == []
+
+
+def test_no_lan_sends_nothing_to_the_network(folder, tmp_path, hosts):
+    one, other = hosts
+    with share(folder, "--listen", f"{one.address}:0", "--no-lan", prefix=one.prefix) as sharer:
+        link = code_of(sharer.wait_event("ready")["link"])
+        where = ("--listen", f"{other.address}:0", "--timeout", "3")
+        with get(link, tmp_path / "b", *where, prefix=other.prefix) as getter:
+            assert getter.wait() == 3
+
+
+def test_listening_everywhere_puts_an_address_in_the_link_that_others_reach(folder, tmp_path, hosts):
+    one, other = hosts
+    with share(folder, "--listen", "0.0.0.0:0", "--no-lan", prefix=one.prefix) as sharer:
+        link = sharer.wait_event("ready")["link"]
+        where = ("--listen", "0.0.0.0:0", "--no-lan")
+        with get(link, tmp_path / "b", *where, prefix=other.prefix) as getter:
+            getter.complete()
+    assert differences(folder, tmp_path / "b") == []

@@ -1,0 +1,231 @@
+"""What cannot be done is said in a sentence, with the exit code of its family."""
+
+import json
+import os
+import socket
+import sys
+import tomllib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.program import LOOPBACK, WITHOUT_PRIVILEGE, Program, ask, code_of, get, share
+from tests.e2e.tree import make_random_tree
+
+AS_A_USER = WITHOUT_PRIVILEGE if os.geteuid() == 0 else ()
+ROOT = Path(__file__).parents[2]
+BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
+
+
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory):
+    """The `ready` of a share that is gone: its links are good, but nobody is there."""
+    folder = tmp_path_factory.mktemp("gone") / "a"
+    make_random_tree(folder, 3, seed=1)
+    with share(folder) as sharer:
+        return sharer.wait_event("ready")
+
+
+def assert_refused(done, code):
+    """One event of kind error on stdout, its sentence on stderr, no more."""
+    assert done.returncode == code, done
+    errors = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [event["message"] for event in errors if event["event"] == "error"], done
+    assert all(event["kind"] for event in errors if event["event"] == "error")
+    assert_is_a_sentence(done.stderr)
+
+
+def assert_is_a_sentence(text):
+    assert 0 < len(text) < 500, text
+    assert text.count("\n") <= 4, text
+    assert "Traceback" not in text
+
+
+def test_version_is_that_of_the_project():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    for module in ("p2psync", "tracker"):
+        done = ask("--version", module=module)
+        assert done.returncode == 0
+        assert version in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ((), ("share", "get", "sync")),
+        (("share",), ("--tracker", "--listen", "--no-lan", "--peer", "--state-dir", "--json")),
+        (("get",), ("--timeout", "--seed", "--exact", "--peer", "--json")),
+        (("sync",), ("--peer", "--json")),
+    ],
+)
+def test_help_names_what_there_is(command, words):
+    done = ask(*command, "--help")
+    assert done.returncode == 0
+    assert [word for word in words if word not in done.stdout] == []
+
+
+def test_commands_are_the_same_as_modules_and_as_programs():
+    for name, module in (("p2psync", "p2psync"), ("p2psync-tracker", "tracker")):
+        with Program(Path(sys.executable).parent / name, "--version") as program:
+            assert program.wait() == 0
+            printed = b"".join(program.strays)
+            program.strays.clear()
+        assert printed.decode() == ask("--version", module=module).stdout
+
+
+@pytest.mark.parametrize("command", [("nonsense",), ("share",), ("get", "p2psync:x"), ("share", "--nonsense", ".")])
+def test_wrong_usage_exits_2(command):
+    done = ask(*command)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert done.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("share", "DIR", "--sealed"),
+        ("share", "DIR", "--two-way"),
+        ("sync", "WRITE", "DIR"),
+        ("store", "STORE", "DIR"),
+        ("node",),
+        ("status",),
+        ("peers",),
+        ("log",),
+        ("conflicts",),
+    ],
+    ids=" ".join,
+)
+def test_what_is_not_built_yet_says_so_in_one_sentence_and_exits_2(ready, tmp_path, command):
+    (tmp_path / "folder").mkdir()
+    places = {"DIR": tmp_path / "folder", "WRITE": ready["write_link"], "STORE": ready["store_link"]}
+    done = ask(*(places.get(word, word) for word in command))
+    assert done.returncode == 2, done
+    assert_is_a_sentence(done.stderr)
+    assert "not" in done.stderr
+    assert "Usage" not in done.stderr
+    assert not (tmp_path / "folder/.p2psync").exists()
+
+
+def test_a_link_with_any_one_wrong_character_is_refused(ready, tmp_path):
+    code = code_of(ready["link"])
+    wrong = []
+    for place in range(len("p2psync:"), len(code)):
+        other = BASE32[(BASE32.index(code[place]) + 1 + place) % 32]
+        other = other if other != code[place] else BASE32[BASE32.index(code[place]) - 1]
+        wrong.append(code[:place] + other + code[place + 1 :])
+    wrong += [code[:-1], code + "a", code[:20] + code[21:], code[1:], "p2psync:", ""]
+
+    def attempt(link):
+        return ask("get", "--json", "--timeout", "1", *LOOPBACK, "--", link, tmp_path / "b")
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in pool.map(attempt, wrong):
+            assert_refused(done, 2)
+    assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize("extra", ["peer=nonsense", "peer=127.0.0.1:99999", "tr=ftp://x/", "what=ever", "%"])
+def test_a_link_with_a_wrong_hint_is_refused(ready, tmp_path, extra):
+    assert_refused(ask("get", f"{code_of(ready['link'])}?{extra}", tmp_path / "b", "--json", *LOOPBACK), 2)
+
+
+def test_a_link_in_capitals_or_with_spaces_around_is_the_same_link(ready, tmp_path):
+    code = code_of(ready["link"])
+    for spelling in (f" {code}\n", "p2psync:" + code.removeprefix("p2psync:").upper()):
+        with get(spelling, tmp_path / "b", "--timeout", "1") as getter:
+            assert getter.wait() == 3
+
+
+@pytest.mark.parametrize(
+    "option", [("--listen", "nonsense"), ("--listen", "127.0.0.1:99999"), ("--peer", "x"), ("--tracker", "ftp://x")]
+)
+def test_a_wrong_address_is_refused(tmp_path, option):
+    (tmp_path / "a").mkdir()
+    with share(tmp_path / "a", *option) as sharer:
+        assert sharer.wait() == 2
+        assert_is_a_sentence(sharer.stderr)
+
+
+def test_a_port_that_is_taken_is_refused(tmp_path):
+    (tmp_path / "a").mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = "127.0.0.1:" + str(taken.getsockname()[1])
+        with share(tmp_path / "a", "--listen", address, "--no-lan") as sharer:
+            assert sharer.wait() in (2, 5)
+            assert address in sharer.told()
+            assert_is_a_sentence(sharer.stderr)
+
+
+def test_a_file_or_nothing_where_the_shared_folder_should_be_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    for name in ("file", "nothing", "file/below"):
+        with share(tmp_path / name) as sharer:
+            assert sharer.wait() in (2, 5)
+            assert sharer.wait_event("error")["message"]
+            assert_is_a_sentence(sharer.stderr)
+
+
+def test_a_file_where_the_folder_should_go_is_refused_and_kept(ready, tmp_path):
+    (tmp_path / "file").write_bytes(b"precious")
+    for name in ("file", "file/below"):
+        with get(ready["link"], tmp_path / name, "--timeout", "2") as getter:
+            assert getter.wait() in (2, 5)
+            assert getter.wait_event("error")["message"]
+            assert_is_a_sentence(getter.stderr)
+    assert (tmp_path / "file").read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize("mode", [0, 0o111, 0o333])
+def test_a_folder_that_may_not_be_read_is_refused(tmp_path, mode):
+    make_random_tree(tmp_path / "a", 3, seed=1)
+    (tmp_path / "a").chmod(mode)
+    with share(tmp_path / "a", prefix=AS_A_USER) as sharer:
+        assert sharer.wait() == 5
+        assert sharer.wait_event("error")["message"]
+        assert_is_a_sentence(sharer.stderr)
+    (tmp_path / "a").chmod(0o755)
+
+
+def test_a_folder_that_may_not_be_written_is_refused(ready, tmp_path):
+    (tmp_path / "b").mkdir(mode=0o555)
+    for target in (tmp_path / "b", tmp_path / "b/new"):
+        with get(ready["link"], target, "--timeout", "2", prefix=AS_A_USER) as getter:
+            assert getter.wait() == 5
+            assert_is_a_sentence(getter.stderr)
+
+
+@pytest.mark.parametrize("where", ["as the link says", "nowhere"])
+def test_nobody_reachable_exits_3_after_the_time_given(ready, tmp_path, where):
+    link = ready["link"] if where == "as the link says" else code_of(ready["link"])
+    with get(link, tmp_path / "b", "--timeout", "1") as getter:
+        getter.wait_event("listening")
+        assert getter.wait(timeout_s=4) == 3
+        assert getter.wait_event("error")["message"]
+
+
+def test_a_peer_that_never_answers_exits_3_after_the_time_given(ready, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = "127.0.0.1:" + str(silent.getsockname()[1])
+        with get(code_of(ready["link"]), tmp_path / "b", "--timeout", "2", "--peer", address) as getter:
+            assert getter.wait(timeout_s=6) == 3
+
+
+def test_members_of_another_folder_are_no_peers(ready, tmp_path):
+    make_random_tree(tmp_path / "other", 3, seed=2)
+    with share(tmp_path / "other") as sharer:
+        address = sharer.wait_event("ready")["listen"]
+        with get(code_of(ready["link"]), tmp_path / "b", "--timeout", "2", "--peer", address) as getter:
+            assert getter.wait(timeout_s=6) == 3
+        assert sharer.is_running()
+
+
+def test_two_programs_do_not_work_on_one_folder(tmp_path):
+    make_random_tree(tmp_path / "a", 3, seed=1)
+    with share(tmp_path / "a") as first:
+        first.wait_event("ready")
+        with share(tmp_path / "a") as second:
+            assert second.wait() in (2, 5)
+            assert_is_a_sentence(second.stderr)
+        assert first.is_running()
