@@ -40,6 +40,7 @@ from tracker.swarms import Change, Kept, PeerUpdate, Role, StoreUnavailableError
 _ANSWER_S = 0.5  # longer than any batch takes, shorter than a client waits
 _THREADS = 4
 _REFRESH_EVERY_S = 5.0
+_CLOCK_EVERY_S = 3600.0  # clocks drift apart by a tenth of a second an hour
 _TRY_AGAIN_S = 0.5
 _BUSIEST = 100
 _CLIENT_DIGEST_BYTES = 8
@@ -72,7 +73,8 @@ class RedisSwarms:
             raise ConfigError(f"state: {error}") from error
         self._window_s = max(1, lifetime_s // 2)
         self._limiter = trio.CapacityLimiter(_THREADS)
-        self._clock_offset = 0.0
+        self._clock_offset = 0.0  # from our clock to Redis's, by which all trackers cut windows
+        self._clock_read_at = 0.0
         self._is_away = True
         self._next_try = 0.0
         self._totals = Totals()
@@ -95,7 +97,10 @@ class RedisSwarms:
         if now < self._next_try:
             return
         self._next_try = now + _TRY_AGAIN_S
-        self._clock_offset, self._totals = await self._attempt(self._refresh, now)
+        if self._is_away or now >= self._clock_read_at + _CLOCK_EVERY_S:
+            seconds, micros = await self._attempt(self._redis.time)
+            self._clock_offset, self._clock_read_at = seconds + micros / 1e6 - now, now
+        self._totals = await self._attempt(self._refresh, now + self._clock_offset)
         self._next_try = now + _REFRESH_EVERY_S
         if self._is_away:
             self._is_away = False
@@ -185,11 +190,9 @@ class RedisSwarms:
             calls += [("PFADD", key, *added), ("EXPIRE", key, expiry)]
         return calls
 
-    def _refresh(self, now: float) -> tuple[float, Totals]:
-        """Return how far Redis's clock is from ours, and the totals; hand in which swarms were large."""
+    def _refresh(self, wall: float) -> Totals:
+        """Return the totals; hand in which swarms were large."""
         pipeline = self._redis.pipeline(transaction=False)
-        seconds, micros = self._redis.time()
-        wall = seconds + micros / 1e6
         window = int(wall) // self._window_s
         for name in ("swarms", "peers4", "peers6", "seeds"):
             pipeline.pfcount(*(f"p2t:{name}:{window - age}" for age in range(_FEWEST_WINDOWS)))
@@ -198,7 +201,7 @@ class RedisSwarms:
             pipeline.zadd(_BUSIEST_KEY, dict(heapq.nlargest(_BUSIEST, sizes.items(), key=itemgetter(1))))
             pipeline.zremrangebyrank(_BUSIEST_KEY, 0, -_BUSIEST - 1)
             pipeline.expire(_BUSIEST_KEY, _FEWEST_WINDOWS * self._window_s)
-        return wall - now, Totals(*pipeline.execute()[:4])
+        return Totals(*pipeline.execute()[:4])
 
     def _windows(self, lifetime_s: int) -> int:
         return max(_FEWEST_WINDOWS, round(lifetime_s / self._window_s) + 1)
