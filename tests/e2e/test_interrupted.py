@@ -202,7 +202,7 @@ def test_a_full_disk_ends_in_a_sentence_and_with_room_it_completes(tmp_path, sma
         with get(link, small_disk / "b") as getter:
             assert getter.wait() == 5
             assert getter.wait_event("error")["message"]
-            assert "space" in getter.told()
+            assert "full" in getter.told()
         subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
         with get(link, small_disk / "b") as getter:
             assert getter.complete()["fetched_bytes"] < 24 * MIB

@@ -84,8 +84,9 @@ def make_random_tree(root: Path, files: int, *, seed: int, largest_bytes: int = 
 
 
 def size_bytes(root: Path) -> int:
-    """Add up the sizes of the files below `root`."""
-    return sum(path.lstat().st_size for path in root.rglob("*") if path.is_file() and not path.is_symlink())
+    """Add up the sizes of the files below `root`, its `.p2psync` aside."""
+    files = (path for path in root.rglob("*") if path.is_file() and not path.is_symlink())
+    return sum(path.lstat().st_size for path in files if path.relative_to(root).parts[0] != ".p2psync")
 
 
 def _write(path: bytes, content: bytes) -> None:
