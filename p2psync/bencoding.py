@@ -84,13 +84,6 @@ class Fields:
             raise self._refusal(key, "must be a dictionary")
         return value
 
-    def items(self, key: bytes, *, default: list[Value] | None = None) -> list[Value]:
-        """Return a list, its items unchecked."""
-        value = self._fields.get(key, default)
-        if not isinstance(value, list):
-            raise self._refusal(key, "must be a list")
-        return value
-
     def octet_strings(self, key: bytes, *, default: list[bytes] | None = None) -> list[bytes]:
         """Return a list of byte strings."""
         value = self._fields.get(key, default)

@@ -5,7 +5,7 @@ Losing it loses no data: a scan makes it again. store/FORMAT.md describes the ta
 
 import itertools
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from p2psync.ids import BLOCK_ID_BYTES, BlockId
@@ -124,15 +124,18 @@ class FileIndex:
         """Record (fingerprint, number) of files whose state is known already."""
         self._database.execute_many("UPDATE files SET fingerprint = ? WHERE id = ?", marks)
 
-    def remove_files(self, keys: Iterable[bytes]) -> None:
+    def remove_files(self, keys: Sequence[bytes]) -> None:
         """Forget paths and the places of their blocks."""
         places, gone = [], []
-        for key in keys:
-            row = self._database.row("SELECT id, ids, lengths FROM files WHERE key = ?", (key,))
-            if row is not None:
-                lengths = struct.unpack(f">{len(row[2]) // 4}I", row[2])
-                places += [place[:3] for place in block_places(row[0], row[1], lengths)]
-                gone.append((row[0],))
+        for at in range(0, len(keys), MOST_VARIABLES):
+            some = keys[at : at + MOST_VARIABLES]
+            marks = ",".join("?" * len(some))
+            for number, ids, packed in self._database.rows(
+                f"SELECT id, ids, lengths FROM files WHERE key IN ({marks})", some
+            ):
+                lengths = struct.unpack(f">{len(packed) // 4}I", packed)
+                places += [place[:3] for place in block_places(number, ids, lengths)]
+                gone.append((number,))
         if gone:
             self._database.execute_many("DELETE FROM places WHERE prefix = ? AND file = ? AND slot = ?", places)
             self._database.execute_many("DELETE FROM files WHERE id = ?", gone)

@@ -101,23 +101,26 @@ class Staging:
         self.checkpoint()
         os.close(self._handle)
 
-    def begin(self, entry: Entry) -> StagedFile:
-        """Start a file, or take up the one that was started before a crash with the same blocks.
+    def begin(self, entries: Sequence[Entry]) -> list[StagedFile]:
+        """Start files, or take up those that were started before a crash with the same blocks.
 
         Raises:
-            StoreError: There is no room for it.
+            StoreError: There is no room for them.
         """
-        file = self._resume(entry) or StagedFile(self._index.allocate_number(), entry)
-        if not file.is_whole:
+        files = [self._resume(entry) or StagedFile(self._index.allocate_number(), entry) for entry in entries]
+        noted = [file for file in files if not file.is_whole]
+        if noted:
             with self._database.transaction():
-                self._rows.put(StagedRow(file.number, entry.key, entry.ids, entry.lengths, file.have_bits()))
-        if not file.is_whole or not file.missing:
-            self._create(file)
+                for file in noted:
+                    entry = file.entry
+                    self._rows.put(StagedRow(file.number, entry.key, entry.ids, entry.lengths, file.have_bits()))
+        for file in files:
+            if not file.is_whole or not file.missing:
+                self._create(file)
         with self._lock:
-            self._active[file.number] = file
-            if not file.missing:
-                self._finished.append(file)
-        return file
+            self._active.update((file.number, file) for file in files)
+            self._finished += [file for file in files if not file.missing]
+        return files
 
     def await_block(self, block: BlockId, file: StagedFile, slot: int) -> bool:
         """Note that a block is to be written to a slot of a file; return whether somebody waits for it already."""

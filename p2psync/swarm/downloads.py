@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import trio
 
 from p2psync.blocks.need import Run
-from p2psync.errors import IntegrityError, RemoteProtocolError, StoreError
+from p2psync.errors import RemoteProtocolError, StoreError
 from p2psync.ids import BlockId
 from p2psync.store.threaded import ThreadedStore
 from p2psync.swarm.intake import Intake
@@ -45,12 +45,21 @@ class Downloads:
 
     Args:
         on_written: Hears of file blocks that are safe now.
+        on_wrong: Hears of links over which a block came whose bytes are not what its id says.
     """
 
-    def __init__(self, store: ThreadedStore, rng: random.Random, on_written: Callable[[Written], None]) -> None:
+    def __init__(
+        self,
+        store: ThreadedStore,
+        rng: random.Random,
+        *,
+        on_written: Callable[[Written], None],
+        on_wrong: Callable[[Link], None],
+    ) -> None:
         self._picker = Picker(rng)
         self._intake = Intake(store, self)
         self._on_written = on_written
+        self._on_wrong = on_wrong
         self._links: dict[int, Link] = {}
         self._waiters: dict[Job, _Waiter] = {}
         self._unasked_bytes: dict[int, int] = {}
@@ -161,7 +170,7 @@ class Downloads:
             if others is None:
                 self._count_unasked(link, len(data))
                 continue
-            self._intake.put(link.number, id_, data)
+            self._intake.put(link, id_, data)
             for other in others:
                 cancels.setdefault(other, []).append(id_)
         for number, ids in cancels.items():
@@ -180,6 +189,8 @@ class Downloads:
         """Measure a link; snub it or end it if it does not send what it owes."""
         flow = link.flow
         flow.tick(now, link.payload_bytes, owing=self.in_flight_bytes(link) > 0)
+        if link.is_paused:
+            flow.excuse(now)
         if flow.is_stalled(now):
             link.fail(RemoteProtocolError("it owes blocks and sends none"))
             return
@@ -193,19 +204,17 @@ class Downloads:
 
     # --- the intake's owner -------------------------------------------------------------------------------------------
 
-    def wrote(self, good: Sequence[BlockId], wrong: Sequence[tuple[int, BlockId]]) -> None:
+    def wrote(self, good: Sequence[BlockId], wrong: Sequence[tuple[Link, BlockId]]) -> None:
         """Blocks are safe, or were wrong."""
         for id_ in good:
             written = self._picker.written(id_)
             if written is not None:
                 self.fetched_bytes += written.length
                 self._on_written(written)
-        for number, id_ in wrong:
+        for link, id_ in wrong:
             self.wrong_blocks += 1
             self._picker.refetch(id_)
-            link = self._links.get(number)
-            if link is not None:
-                link.fail(IntegrityError("it sent a block whose bytes are not what its id says"))
+            self._on_wrong(link)
         if wrong:
             self._refill_all()
         self._wake()

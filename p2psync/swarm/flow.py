@@ -76,6 +76,10 @@ class PeerFlow:
             self._useful_at, self._useful_bytes = now, payload_bytes
             self.snubbed = False
 
+    def excuse(self, now: float) -> None:
+        """We did not read: patience begins anew."""
+        self._useful_at = now
+
     def is_overdue(self, now: float) -> bool:
         """Say whether the peer should be snubbed: it owes and has sent nothing useful for too long."""
         return self._owing and not self.snubbed and now - self._useful_at > limits.SNUB_S
@@ -124,6 +128,10 @@ class LifeWatch:
         """Another link from the same device came up: this one must show life soon."""
         self._probed_until = now + limits.PROBE_S
         self._pinged_at = now - limits.IDLE_PING_S
+
+    def excuse(self, now: float) -> None:
+        """We did not listen: silence counts from now on."""
+        self._alive_at = now
 
     def tick(self, now: float, messages: int, payload_bytes: int) -> Pulse:
         """Judge by how many messages and how much payload were received in all."""

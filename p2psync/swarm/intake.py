@@ -9,6 +9,7 @@ from p2psync.errors import StoreError
 from p2psync.ids import BlockId
 from p2psync.store.base import Payload
 from p2psync.store.threaded import ThreadedStore
+from p2psync.swarm.link import Link
 
 BUDGET_BYTES = 32 << 20
 """Received and not yet written; when it is reached nothing is read from anybody."""
@@ -20,8 +21,8 @@ BATCH_BLOCKS = 256
 class IntakeOwner(Protocol):
     """Who hears what became of received blocks."""
 
-    def wrote(self, good: Sequence[BlockId], wrong: Sequence[tuple[int, BlockId]]) -> None:
-        """Blocks are safe, or were wrong; these come with the number of the link that sent them."""
+    def wrote(self, good: Sequence[BlockId], wrong: Sequence[tuple[Link, BlockId]]) -> None:
+        """Blocks are safe, or were wrong; these come with the link that sent them."""
         ...
 
     def write_failed(self, error: StoreError) -> None:
@@ -38,12 +39,12 @@ class Intake:
     def __init__(self, store: ThreadedStore, owner: IntakeOwner) -> None:
         self._store = store
         self._owner = owner
-        self._waiting: list[tuple[int, BlockId, Payload]] = []
+        self._waiting: list[tuple[Link, BlockId, Payload]] = []
         self._held_bytes = 0
         self._filled = trio.Event()
         self._drained = trio.Event()
 
-    def put(self, link: int, id_: BlockId, data: Payload) -> None:
+    def put(self, link: Link, id_: BlockId, data: Payload) -> None:
         """Queue a block that a link delivered."""
         self._waiting.append((link, id_, data))
         self._held_bytes += len(data)
@@ -66,7 +67,7 @@ class Intake:
             self._held_bytes -= sum([len(data) for _, _, data in batch])
             self._drained.set()
 
-    def _next_batch(self) -> list[tuple[int, BlockId, Payload]]:
+    def _next_batch(self) -> list[tuple[Link, BlockId, Payload]]:
         count = size = 0
         for _, _, data in self._waiting[:BATCH_BLOCKS]:
             count += 1
@@ -76,7 +77,7 @@ class Intake:
         batch, self._waiting = self._waiting[:count], self._waiting[count:]
         return batch
 
-    async def _write(self, batch: list[tuple[int, BlockId, Payload]]) -> None:
+    async def _write(self, batch: list[tuple[Link, BlockId, Payload]]) -> None:
         try:
             wrong = set(await self._store.write([(id_, data) for _, id_, data in batch]))
         except StoreError as error:

@@ -16,7 +16,7 @@ from p2psync.swarm.outbox import Outbox
 from p2psync.swarm.uploads import FrameSize, WantQueue, frames
 from p2psync.wire import limits
 from p2psync.wire.connection import Connection
-from p2psync.wire.messages import Blocks, Buffer, Bye, Cancel, Hello, Message, Missing, Part, Ping, Pong, Want
+from p2psync.wire.messages import Blocks, Buffer, Bye, Cancel, Hello, Message, Part, Ping, Pong, Want
 
 READ_IDS = 128
 """Small blocks that one hop to the store reads."""
@@ -64,6 +64,7 @@ class Link:
         hello: What the peer said first.
         ending: Why the link ended, a sentence; empty while it lives.
         failure: The peer's fault that ended it, if it was one.
+        is_paused: We do not read at present, as our own store lags; the peer is not to blame for silence.
         standing: How the head that it offers compared with the newest we had seen when it came.
     """
 
@@ -80,6 +81,7 @@ class Link:
         self.ending = ""
         self.failure: P2PSyncError | None = None
         self.received_bytes = self.sent_bytes = self.uploaded_bytes = self.messages_received = 0
+        self.is_paused = False
         self.standing: Standing | None = None
         self.down = Meter(now)
         self.up = Meter(now)
@@ -151,6 +153,8 @@ class Link:
         self.up.tick(now, self.uploaded_bytes)
         if self._sending_since is not None and now - self._sending_since > limits.SEND_STALL_S:
             return Pulse.DEAD
+        if self.is_paused:
+            self._life.excuse(now)
         return self._life.tick(now, self.messages_received, self.payload_bytes)
 
     async def aclose(self, reason: bytes) -> None:
@@ -188,7 +192,9 @@ class Link:
             for message in messages:
                 self.messages_received += 1
                 self._hear(owner, message)
+            self.is_paused = True
             await owner.wait_room()
+            self.is_paused = False
             messages = await self._receive()
 
     async def _receive(self) -> list[Message] | None:
@@ -251,10 +257,7 @@ class Link:
             ids = ids[: len(payloads)]
             self.wants.drop(ids)
             for message in frames(ids, payloads, self._frame_size.limit_bytes):
-                if isinstance(message, Missing):
-                    self.send(message)
-                else:
-                    await self._outbox.put_payload(message)
+                await self._outbox.put_payload(message)
 
     @staticmethod
     async def _read(store: ThreadedStore, ids: Sequence[BlockId]) -> Sequence[Payload | None]:

@@ -5,14 +5,15 @@ from collections import deque
 import trio
 
 from p2psync.errors import RemoteProtocolError
-from p2psync.wire.messages import Blocks, Message, Part
+from p2psync.wire.messages import Blocks, Message, Missing, Part
 
 PAYLOAD_MESSAGES = 2
 """One frame that is being encrypted and one that is ready: more would only be memory."""
 MAX_CONTROL_MESSAGES = 10_000
 """Control messages for a peer that does not read; past this it is no peer."""
 
-PayloadMessage = Blocks | Part
+PayloadMessage = Blocks | Part | Missing
+"""Answers to wants: as many as the peer takes, and not more."""
 
 
 class Outbox:
@@ -36,7 +37,7 @@ class Outbox:
         self._filled.set()
 
     async def put_payload(self, message: PayloadMessage) -> None:
-        """Queue payload, waiting until less than two frames are queued."""
+        """Queue an answer to a want, waiting until less than two are queued."""
         while len(self._payload) >= PAYLOAD_MESSAGES:
             self._drained = trio.Event()
             await self._drained.wait()

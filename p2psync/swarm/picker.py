@@ -112,10 +112,12 @@ class Picker:
         self._jobs.discard(job)
         ids = [id_ for id_, task in self._tasks.items() if task.job is job]
         for task in {self._tasks[id_]: None for id_ in ids}:
+            if not task.wanted:
+                continue  # all received: nobody owes it, and who sent it may be gone
             for peer in task.peers:
                 cancels.setdefault(peer, []).extend(task.wanted)
                 self._disown(peer, task)
-            if not task.peers and task.wanted:
+            if not task.peers:
                 self._pool.remove(task)
         for id_ in ids:
             del self._tasks[id_]
@@ -313,10 +315,9 @@ class Picker:
 
     def _disown(self, peer: int, task: Task) -> None:
         state = self._peers[peer]
-        if task in state.tasks:
-            del state.tasks[task]
-            state.in_flight_bytes -= task.size_bytes
-            state.in_flight_blocks -= len(task.wanted)
+        del state.tasks[task]
+        state.in_flight_bytes -= task.size_bytes
+        state.in_flight_blocks -= len(task.wanted)
 
 
 def _is_quicker(mine: _Peer, other: _Peer, task: Task, now: float) -> bool:

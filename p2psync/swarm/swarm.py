@@ -67,7 +67,7 @@ class Swarm:
         self._context = context
         self._book = PeerBook(rng)
         self._dialler = Dialler(self._book, context.dial, linked=self._linked, run_link=self._run_dialled)
-        self._downloads = Downloads(store, rng, self._on_written)
+        self._downloads = Downloads(store, rng, on_written=self._on_written, on_wrong=self._on_wrong)
         self._offer = Offer()
         self._heads = HeadQueue()
         self._head_came = trio.Event()
@@ -185,6 +185,7 @@ class Swarm:
 
     async def _run_dialled(self, stream: Stream, address: PeerAddress) -> None:
         link = Link(stream, number=next(self._numbers), dialled=address)
+        self._book.linked(address, link.device)
         began = trio.current_time()
         await self._run_link(link)
         now = trio.current_time()
@@ -201,7 +202,8 @@ class Swarm:
         finally:
             link.close("this side stops")
             await link.aclose(farewell or (Farewell.PROTOCOL if link.failure else Farewell.CLOSING))
-            self._judge_failure(link)
+            if isinstance(link.failure, IntegrityError):
+                self._ban(link, str(link.failure))
 
     def _hello(self) -> Hello:
         return Hello(agent=self._context.agent.encode(), listen_port=self._context.listen_port)
@@ -270,10 +272,16 @@ class Swarm:
             return PeerAddress(link.host, link.hello.listen_port)
         return None
 
-    def _judge_failure(self, link: Link) -> None:
-        if isinstance(link.failure, IntegrityError) and not self._book.is_banned(link.device):
-            self._book.ban(link.device, self._address_of(link), str(link.failure))
-            self._context.on_event(PeerBanned(link.device, str(link.failure)))
+    def _on_wrong(self, link: Link) -> None:
+        sentence = "it sent a block whose bytes are not what its id says"
+        self._ban(link, sentence)
+        link.fail(IntegrityError(sentence))
+
+    def _ban(self, link: Link, reason: str) -> None:
+        """Have no link with a device again; also where its link is gone by the time its fault is found."""
+        if not self._book.is_banned(link.device):
+            self._book.ban(link.device, self._address_of(link), reason)
+            self._context.on_event(PeerBanned(link.device, reason))
 
     def _introduce(self, link: Link) -> None:
         if self._offer.head:

@@ -109,11 +109,10 @@ class Planner:
         decisions = list(reconcile(admitted, self._folder.index.files_between(first, end)))
         made = [entry for step, entry, _ in decisions if step is Step.MAKE and entry and entry.kind is not Kind.FILE]
         self._writer.make(made)
-        awaited: dict[int, BlockId] = {}
+        to_begin: list[Entry] = []
         for decision in decisions:
-            start = starts[decision.entry.key] if decision.entry else 0
-            for slot, block in self._carry_out(decision):
-                awaited[start + slot] = block
+            to_begin += self._carry_out(decision)
+        awaited = self._begin(to_begin, starts)
         self._writer.flush()
         refused = set(starts) - {entry.key for entry in admitted}
         missing = set(awaited)
@@ -131,15 +130,15 @@ class Planner:
             return False
         return True
 
-    def _carry_out(self, decision: Decision) -> list[tuple[int, BlockId]]:
-        """Do what can be done at once; return (slot, id) of the blocks that must be fetched."""
+    def _carry_out(self, decision: Decision) -> list[Entry]:
+        """Do what can be done at once; return the file if it must be put together from blocks."""
         step, entry, local = decision
         if entry is None:
             if local is not None:
                 (self.totals.removals if step is Step.REMOVE else self.totals.additions).append(local)
             return []
         if step is Step.MAKE:
-            return self._begin(entry) if entry.kind is Kind.FILE else []
+            return [entry] if entry.kind is Kind.FILE else []
         self.totals.right_bytes += _size(entry)
         if local is not None and step is Step.TOUCH:
             self._writer.touch(entry, local)
@@ -147,37 +146,36 @@ class Planner:
             self._writer.adopt(entry, local)
         return []
 
-    def _begin(self, entry: Entry) -> list[tuple[int, BlockId]]:
-        file = self._staging.begin(entry)
-        wanted = wanted_slots(file)
-        resumed = file.size_bytes - sum(file.offsets[slot + 1] - file.offsets[slot] for slot, _ in wanted)
-        self.totals.right_bytes += resumed
-        return self._await_blocks(file, wanted)
+    def _begin(self, entries: list[Entry], starts: dict[bytes, int]) -> dict[int, BlockId]:
+        """Begin files, with what of them is here already; return the blocks to fetch by their number in the group."""
+        waits: dict[int, BlockId] = {}
+        for file in self._staging.begin(entries):
+            wanted = wanted_slots(file)
+            self.totals.right_bytes += file.size_bytes - sum(_length(file, slot) for slot, _ in wanted)
+            largest = largest_chunk(file.entry.cut)
+            zeros = block_id(bytes(largest)) if any(_length(file, slot) == largest for slot, _ in wanted) else None
+            for slot, block in wanted:
+                if block == zeros and _length(file, slot) == largest:
+                    self._staging.fill_zeros(file, slot)
+                    self.totals.reused_bytes += largest
+                elif not self._staging.await_block(block, file, slot):
+                    waits[starts[file.entry.key] + slot] = block
+        self._reuse(waits)
+        return waits
 
-    def _await_blocks(self, file: StagedFile, wanted: list[tuple[int, BlockId]]) -> list[tuple[int, BlockId]]:
-        first_waits: list[tuple[int, BlockId]] = []
-        largest = largest_chunk(file.entry.cut)
-        zeros = block_id(bytes(largest)) if any(_length(file, slot) == largest for slot, _ in wanted) else None
-        for slot, block in wanted:
-            if block == zeros and _length(file, slot) == largest:
-                self._staging.fill_zeros(file, slot)
-                self.totals.reused_bytes += largest
-            elif not self._staging.await_block(block, file, slot):
-                first_waits.append((slot, block))
-        return self._reuse(file, first_waits)
-
-    def _reuse(self, file: StagedFile, waits: list[tuple[int, BlockId]]) -> list[tuple[int, BlockId]]:
-        """Copy what stands elsewhere in the folder; return what does not."""
-        held = self._folder.index.places([block for _, block in waits])
-        found: set[BlockId] = set()
-        candidates = iter([block for _, block in waits if block in held or self._staging.whole_file_of(block)])
-        while some := list(islice(candidates, _REUSE_BATCH)):
-            for block, data in zip(some, self._folder.store.read(some), strict=True):
+    def _reuse(self, waits: dict[int, BlockId]) -> None:
+        """Copy what stands elsewhere in the folder, and take it out of `waits`."""
+        held = self._folder.index.places(list(waits.values()))
+        at_hand = {
+            number: block for number, block in waits.items() if block in held or self._staging.whole_file_of(block)
+        }
+        numbers = iter(at_hand)
+        while some := list(islice(numbers, _REUSE_BATCH)):
+            for number, data in zip(some, self._folder.store.read([at_hand[n] for n in some]), strict=True):
                 if data is not None:
-                    self._staging.write(block, data)
+                    self._staging.write(at_hand[number], data)
                     self.totals.reused_bytes += len(data)
-                    found.add(block)
-        return [(slot, block) for slot, block in waits if block not in found]
+                    del waits[number]
 
 
 def _size(entry: Entry) -> int:

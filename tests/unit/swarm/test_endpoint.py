@@ -118,13 +118,21 @@ async def test_a_connection_is_closed_when_its_handler_returns(nursery):
     assert [await hear(stream), await hear(stream)] == [b"welcome", b""]
 
 
-async def test_a_folder_that_was_left_is_not_shared_any_more(nursery):
+async def test_a_folder_that_was_left_is_not_shared_any_more_and_the_dialler_hangs_up(nursery):
     endpoint, listener, membership = Endpoint(), MemoryListener(), member()
     endpoint.join(membership)
     endpoint.leave(membership)
     await nursery.start(endpoint.serve, [listener])
+    opened = []
+
+    async def dial(address):
+        opened.append(await listener.dial(address))
+        return opened[0]
+
     with pytest.raises(RemoteProtocolError, match="does not share this folder"):
-        await Endpoint(listener.dial).dial(SOMEWHERE, visitor())
+        await Endpoint(dial).dial(SOMEWHERE, visitor())
+    with pytest.raises(trio.ClosedResourceError):
+        await opened[0].send_all(b"")
 
 
 async def test_a_folder_is_joined_once():
