@@ -1,10 +1,11 @@
 """Canonical bencode: what decodes here is the only encoding of its value.
 
 bencode.py does the parsing; it accepts unsorted and duplicate keys and odd integers, so a value counts only if it
-encodes to the same bytes again (BEP 3: keys sorted as raw strings, no leading zeros).
+encodes to the same bytes again (BEP 3: keys sorted as raw strings, no leading zeros). It also accepts keys of negative
+length, which send it back to bytes it has read before, for ever: those are refused before it sees them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, TypeAlias
 
 import bencodepy
@@ -12,6 +13,22 @@ import bencodepy
 from p2psync.errors import P2PSyncError, RemoteProtocolError
 
 Value: TypeAlias = "int | bytes | list[Value] | dict[bytes, Value]"
+
+
+class _Decoder(bencodepy.BencodeDecoder):  # type: ignore[misc]
+    def __init__(self) -> None:
+        super().__init__()
+        # Values are told by their first byte, so these have a digit there already.
+        self.decode_func |= dict.fromkeys((b"%d" % digit for digit in range(10)), super().decode_string)
+
+    def decode_string(self, x: bytes, f: int, kind: str = "value", **kwargs: int) -> tuple[bytes, int]:
+        if not x[f : f + 1].isdigit():
+            raise ValueError
+        decoded: tuple[bytes, int] = super().decode_string(x, f, kind, **kwargs)
+        return decoded
+
+
+_DECODER = _Decoder()
 
 
 def encode(value: Any) -> bytes:  # noqa: ANN401 - nested literals of ints, bytes, lists and dicts
@@ -32,7 +49,7 @@ def decode(data: bytes, *, canonical: bool = True, blame: type[P2PSyncError] = R
         P2PSyncError: Of the family `blame`, if `data` is no bencode, or not the only encoding of its value.
     """
     try:
-        value: Value = bencodepy.decode(data)
+        value: Value = _DECODER.decode(data)
         accepted = not canonical or encode(value) == data
     except (bencodepy.BencodeDecodeError, ValueError, KeyError, IndexError, TypeError, RecursionError):
         accepted = False
@@ -90,6 +107,12 @@ class Fields:
         if not isinstance(value, list) or not all(isinstance(item, bytes) for item in value):
             raise self._refusal(key, "must be a list of byte strings")
         return [item for item in value if isinstance(item, bytes)]
+
+    def refuse_others(self, known: Collection[bytes]) -> None:
+        """Refuse keys that are not `known`: what they mean cannot be guessed."""
+        for key in self._fields:
+            if key not in known:
+                raise self._refusal(key, "is a field that this version does not know: update p2psync")
 
     def __contains__(self, key: bytes) -> bool:
         return key in self._fields

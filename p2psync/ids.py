@@ -56,7 +56,8 @@ def parse_address(text: str, *, lowest_port: int = 1) -> PeerAddress:
         raise ConfigError(f"{text!r} is no address: write an IPv6 address as [ADDRESS]:PORT")
     if not colon or not host or not host.isprintable() or any(c in host for c in " /?#@[]"):
         raise ConfigError(f"{text!r} is no address: it must be HOST:PORT")
-    if not (port_text.isascii() and port_text.isdigit() and lowest_port <= int(port_text) <= 65535):
+    digits = port_text.isascii() and port_text.isdigit() and len(port_text) <= 5
+    if not digits or not lowest_port <= int(port_text) <= 65535:
         raise ConfigError(f"{text!r} is no address: the port must be a number from {lowest_port} to 65535")
     return PeerAddress(host, int(port_text))
 

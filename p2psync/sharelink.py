@@ -1,11 +1,13 @@
 """Links: `p2psync:CODE?name=NAME&tr=TRACKERS&peer=HOST:PORT`, what one person sends another to share a folder.
 
 CODE is base32 (RFC 4648, lower case, unpadded) of: one byte of kind, the keys of that kind, four bytes of BLAKE3 of
-what precedes. `tr` and `peer` may repeat; each `tr` is a tier (BEP 12), its trackers separated by commas.
+what precedes. `tr` and `peer` may repeat; each `tr` is a tier (BEP 12), its trackers separated by commas. NAME is only
+shown: UTF-8, and whatever of a folder's name cannot be shown is replaced.
 """
 
 import base64
 import binascii
+import unicodedata
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -37,7 +39,8 @@ class ShareLink:
     peers: tuple[PeerAddress, ...] = ()
 
     def __str__(self) -> str:
-        parts = [("name", self.name)] if self.name else []
+        name = _shown(self.name)
+        parts = [("name", name)] if name else []
         parts += [("tr", ",".join(tier)) for tier in self.trackers]
         parts += [("peer", str(address)) for address in self.peers]
         query = "&".join(f"{key}={quote(value, safe=':/,[]')}" for key, value in parts)
@@ -62,7 +65,7 @@ def parse_link(text: str) -> ShareLink:
         raise ConfigError("the part of the link behind '?' cannot be read: copy the whole link again") from None
     for key, value in parts:
         if key == "name":
-            name = value
+            name = _shown(value)
         elif key == "tr":
             trackers.append(parse_tier(value))
         elif key == "peer":
@@ -93,6 +96,11 @@ def _checked_tracker(url: str) -> str:
     return url
 
 
+def _shown(name: str) -> str:
+    """Replace what would steer a terminal, and the undecodable bytes of a folder's name."""
+    return "".join("\ufffd" if unicodedata.category(letter) in ("Cc", "Cs") else letter for letter in name)
+
+
 def _encode_code(keys: FolderKeys) -> str:
     role = keys.role
     body = bytes([_KINDS[role]])
@@ -105,6 +113,7 @@ def _encode_code(keys: FolderKeys) -> str:
 
 def _decode_code(code: str) -> FolderKeys:
     try:
+        code.encode("ascii")  # some other letters have an ASCII letter as their capital
         raw = base64.b32decode(code.upper() + "=" * (-len(code) % 8))
     except (binascii.Error, ValueError):
         raise ConfigError("the link's code holds a character that no link has: copy it again") from None
@@ -113,7 +122,7 @@ def _decode_code(code: str) -> FolderKeys:
     if _checksum(body) != checksum or base64.b32encode(raw).decode().rstrip("=") != code.upper():
         raise ConfigError("the link has a wrong or missing character: copy it again")
     for role, kind in _KINDS.items():
-        if body[0] == kind and len(body) == 1 + _KEY_BYTES[role]:
+        if body[:1] == bytes([kind]) and len(body) == 1 + _KEY_BYTES[role]:
             return _keys_of(role, body[1:])
     raise ConfigError("the link is of a kind that this version does not know: update p2psync")
 
