@@ -37,8 +37,8 @@ NAMES = (
 )
 NOT_UTF_8 = (b"latin-1 \xe5\xe4\xf6", b"\xff\xfe\xfd", b"cut short \xf0\x9f\x8e")
 DEPTH = 60
-# 1921 and 2400: outside 32 bits of seconds on both sides, inside what ext4 can hold.
-MTIMES_NS = (-1_535_000_000_123_456_789, 0, 1, 1_700_000_000_999_999_999, 13_569_465_600_000_000_001)
+# 1921 and 2261: outside 32 bits of seconds on both sides, inside 64 bits of nanoseconds.
+MTIMES_NS = (-1_535_000_000_123_456_789, 0, 1, 1_700_000_000_999_999_999, 9_183_110_400_000_000_001)
 SPARSE_BYTES = 8 << 20
 
 
