@@ -130,7 +130,13 @@ class Staging:
             return len(waiting) > 1
 
     def fill_zeros(self, file: StagedFile, slot: int) -> None:
-        """Count a block of zeros as written: the file has a hole there."""
+        """Count a block of zeros as written: the file has a hole there.
+
+        Raises:
+            StoreError: There is no room for the file.
+        """
+        if file.is_whole:
+            self._create(file)
         self._written(file, slot, None)
 
     def write(self, block: BlockId, data: Payload) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import trio
 
+from p2psync.discovery.multicast import choose_interfaces, interface_hosts
 from p2psync.errors import ConfigError, UnreachableError
 from p2psync.ids import PeerAddress
 
@@ -71,19 +72,24 @@ async def open_listeners(address: PeerAddress) -> list[trio.SocketListener]:
     raise ConfigError("no port is free in both IPv4 and IPv6: choose one with --listen")
 
 
+def bound_addresses(listeners: Sequence[trio.SocketListener]) -> list[PeerAddress]:
+    """Return what each listener is bound to, wildcards as they are."""
+    return [PeerAddress(*listener.socket.getsockname()[:2]) for listener in listeners]
+
+
 def reachable_addresses(listeners: Sequence[trio.SocketListener]) -> list[PeerAddress]:
     """Return where others may reach us, best first: what a link should name.
 
     Listening on all interfaces, that is the address from which this machine would send to the world, in each family;
-    loopback if it has no route there.
+    without such a route, what its interfaces have; without those, loopback.
     """
-    found: list[PeerAddress] = []
-    for listener in listeners:
-        host, port = listener.socket.getsockname()[:2]
-        own = _primary_address(listener.socket.family) if host in _WILDCARDS else host
-        if own is not None:
-            found.append(PeerAddress(own, port))
-    return found or [PeerAddress(_LOOPBACK, listeners[0].socket.getsockname()[1])]
+    bound = bound_addresses(listeners)
+    own = [_primary_host(address.host) if address.host in _WILDCARDS else address.host for address in bound]
+    found = [PeerAddress(host, address.port) for host, address in zip(own, bound, strict=True) if host is not None]
+    if not found:
+        hosts = interface_hosts(choose_interfaces(socket.if_nameindex(), loopback=False)) or [_LOOPBACK]
+        found = [PeerAddress(host, bound[0].port) for host in hosts]
+    return found
 
 
 def watch_for_dead_network(stream: trio.abc.Stream) -> None:
@@ -132,11 +138,12 @@ async def _resolve(address: PeerAddress) -> list[str]:
     return list(dict.fromkeys(str(sockaddr[0]) for _, _, _, _, sockaddr in found))
 
 
-def _primary_address(family: int) -> str | None:
-    """Return the address of the interface that routes to the world, without sending anything."""
+def _primary_host(wildcard: str) -> str | None:
+    """Return the address of the interface that routes to the world in this family, without sending anything."""
+    family = socket.AF_INET6 if ":" in wildcard else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect((_SOMEWHERE[socket.AddressFamily(family)], 9))
+            probe.connect((_SOMEWHERE[family], 9))
         except OSError:
             return None
         host = str(probe.getsockname()[0])

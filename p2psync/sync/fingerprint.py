@@ -6,7 +6,9 @@ Size, mtime, ctime and inode, so that neither a restored mtime nor a file moved 
 import os
 import struct
 
-_FORM = struct.Struct(">qqqQHH")
+_FORM = struct.Struct(">qQQQHH")
+_WORD = (1 << 64) - 1
+"""Times are packed modulo 2^64 ns: of one before 1970 or after 2262 all that matters here is that it is another."""
 
 UNSETTLED = b""
 """The fingerprint of a file that was still changing, or may have within the clock's precision: it matches nothing."""
@@ -18,8 +20,9 @@ def fingerprint(stat: os.stat_result) -> bytes:
     """Pack what identifies a path's state; of a directory, only what an entry says: its content has its own paths."""
     mode = stat.st_mode
     if mode & 0o170000 == 0o040000:
-        return _FORM.pack(0, stat.st_mtime_ns, 0, stat.st_ino, mode & 0xFFFF, 0)
-    return _FORM.pack(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, mode & 0xFFFF, 0)
+        return _FORM.pack(0, stat.st_mtime_ns & _WORD, 0, stat.st_ino, mode & 0xFFFF, 0)
+    times = stat.st_mtime_ns & _WORD, stat.st_ctime_ns & _WORD
+    return _FORM.pack(stat.st_size, *times, stat.st_ino, mode & 0xFFFF, 0)
 
 
 def settled_fingerprint(stat: os.stat_result, since_ns: int) -> bytes:

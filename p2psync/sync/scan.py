@@ -172,7 +172,7 @@ class _Scan:
         status = os.stat(name, dir_fd=handle, follow_symlinks=False)
         if local is not None and local.entry.kind is Kind.DIRECTORY and not stat.S_ISDIR(status.st_mode):
             self._gone += self._index.keys_below(local.entry.path)
-        entry = Entry(directory, name, Kind.FILE, status.st_mtime_ns, stat.S_IMODE(status.st_mode) & 0o777)
+        entry = Entry(directory, name, Kind.FILE, _mtime_ns(status), stat.S_IMODE(status.st_mode) & 0o777)
         if stat.S_ISREG(status.st_mode):
             hashed = self._hash(handle, entry, local)
             if hashed is None:
@@ -210,7 +210,7 @@ class _Scan:
             self.report.unsettled = True
             return None
         mode = stat.S_IMODE(after.st_mode) & 0o777
-        return entry._replace(mtime_ns=after.st_mtime_ns, mode=mode, cut=cut, ids=ids, lengths=lengths), after
+        return entry._replace(mtime_ns=_mtime_ns(after), mode=mode, cut=cut, ids=ids, lengths=lengths), after
 
     def _cut(self, key: bytes, size_bytes: int, local: LocalFile | None) -> int:
         if size_bytes <= IDEAL_CHUNKS << SMALLEST_CUT and (local is None or local.entry.cut <= SMALLEST_CUT):
@@ -258,6 +258,11 @@ class _Scan:
     def _problem(self, path: bytes, problem: OSError | str) -> None:
         reason = problem if isinstance(problem, str) else f"cannot be read ({problem.strerror}): left out"
         self.report.problems.append(PathError(path, reason))
+
+
+def _mtime_ns(status: os.stat_result) -> int:
+    """Return the time as the manifest can say it: some file systems know years after 2262 (2^63 ns)."""
+    return max(-(1 << 63), min(status.st_mtime_ns, (1 << 63) - 1))
 
 
 def _content(entry: Entry) -> tuple[Kind, bytes, bytes]:

@@ -5,7 +5,14 @@ from trio.testing import memory_stream_pair
 
 from p2psync.errors import ConfigError, UnreachableError
 from p2psync.ids import PeerAddress
-from p2psync.swarm.tcp import connect, open_listeners, reachable_addresses, remote_host, watch_for_dead_network
+from p2psync.swarm.tcp import (
+    bound_addresses,
+    connect,
+    open_listeners,
+    reachable_addresses,
+    remote_host,
+    watch_for_dead_network,
+)
 
 HAS_IPV6 = socket.has_ipv6
 
@@ -16,7 +23,7 @@ async def close(listeners):
 
 
 def bound(listeners):
-    return {listener.socket.getsockname()[:2] for listener in listeners}
+    return set(bound_addresses(listeners))
 
 
 @pytest.mark.parametrize("host", ["", "0.0.0.0", "::"])

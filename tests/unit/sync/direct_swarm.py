@@ -1,0 +1,90 @@
+"""A swarm without a network: each folder's side of it reads blocks straight from other folders' stores."""
+
+from collections.abc import AsyncIterable, Callable, Mapping, Sequence
+
+import trio
+
+from p2psync.blocks.need import PageHolding, Run
+from p2psync.ids import BlockId
+from p2psync.store.base import BlockStore
+
+
+class DirectSwarm:
+    """One folder's side; it satisfies `sync.exchange.Swarm`.
+
+    Args:
+        store: The folder's own blocks.
+        sources: Whose blocks may be fetched; asked in order.
+
+    Attributes:
+        before_write: Called before each file block is written, with its id.
+        published: Every (head, root, complete) that was offered, in order.
+        fetched: Ids of the file blocks that were fetched, in order.
+        holdings: What was last said to be held of each page.
+        completed: Roots that were said to be held as a whole.
+    """
+
+    def __init__(self, store: BlockStore, sources: Sequence[BlockStore] = ()) -> None:
+        self.before_write: Callable[[BlockId], None] = lambda block: None
+        self.published: list[tuple[bytes, BlockId, bool]] = []
+        self.fetched: list[BlockId] = []
+        self.fetched_bytes = 0
+        self.holdings: dict[BlockId, PageHolding] = {}
+        self.completed: list[BlockId] = []
+        self._store = store
+        self._sources = list(sources)
+        self._followers: list[DirectSwarm] = []
+        self._say_head, self._heads = trio.open_memory_channel[bytes](1000)
+
+    def connect(self, follower: "DirectSwarm") -> None:
+        """Let another side fetch from this one and hear its heads."""
+        follower._sources.append(self._store)
+        self._followers.append(follower)
+        if self.published:
+            follower.hear(self.published[-1][0])
+
+    def hear(self, head: bytes) -> None:
+        """A peer offers a head."""
+        self._say_head.send_nowait(head)
+
+    def publish(
+        self, head: bytes, root: BlockId, *, complete: bool, holdings: Mapping[BlockId, PageHolding] | None = None
+    ) -> None:
+        self.published.append((head, root, complete))
+        for follower in self._followers:
+            follower.hear(head)
+
+    async def next_head(self) -> bytes:
+        return await self._heads.receive()
+
+    async def fetch(self, root: BlockId, ids: Sequence[BlockId]) -> None:
+        await self._move(ids)
+
+    async def fetch_runs(self, root: BlockId, runs: AsyncIterable[Sequence[Run]]) -> None:
+        async for batch in runs:
+            for run in batch:
+                await self._move(run.ids, of_files=True)
+
+    def hold(self, root: BlockId, holdings: Mapping[BlockId, PageHolding]) -> None:
+        self.holdings.update(holdings)
+
+    def complete(self, root: BlockId) -> None:
+        self.completed.append(root)
+
+    async def _move(self, ids: Sequence[BlockId], *, of_files: bool = False) -> None:
+        for block in ids:
+            data = await self._read(block)
+            if data is None:
+                await trio.sleep_forever()  # nobody has it (any more): a swarm waits
+            if of_files:
+                self.before_write(block)
+                self.fetched.append(block)
+                self.fetched_bytes += len(data)
+            assert await trio.to_thread.run_sync(self._store.write, [(block, data)]) == []
+
+    async def _read(self, block: BlockId):
+        for source in self._sources:
+            (data,) = await trio.to_thread.run_sync(source.read, [block])
+            if data is not None:
+                return data
+        return None

@@ -1,0 +1,175 @@
+"""Folders that share and folders that follow, for tests: everything real but the network."""
+
+import os
+import stat
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+
+import trio
+
+from p2psync.ids import DeviceId
+from p2psync.keys import Role, keys_from_seed
+from p2psync.manifest.version import DEVICE_PREFIX_BYTES, bump, encode_version, parse_version
+from p2psync.store.folder_state import STATE_NAME, FolderState
+from p2psync.sync.events import Matched
+from p2psync.sync.follower import Follower
+from p2psync.sync.heads import NewestHead
+from p2psync.sync.publish import HeadWriter, Published
+from p2psync.sync.scan import ScanPolicy, ScanReport, scan_folder
+from p2psync.sync.watch import clock_ns
+from tests.unit.sync.direct_swarm import DirectSwarm
+
+KEYS = keys_from_seed(b"seed of the tests, 32 bytes long")
+DEVICE = DeviceId(b"device of the tests, 32 bytes...")
+
+
+class Sharer:
+    """A folder that is published step by step, as `Publisher` does in its loop."""
+
+    def __init__(self, root: Path) -> None:
+        root.mkdir(exist_ok=True)
+        self.root = root
+        self.folder = FolderState.open(root, create=False)
+        self.swarm = DirectSwarm(self.folder.store)
+        self.newest = NewestHead(self.folder.database, KEYS)
+        self.report = ScanReport()
+        self._writer = HeadWriter(self.folder, KEYS, DEVICE, self.newest)
+
+    def scan(self) -> ScanReport:
+        prefix = DEVICE[:DEVICE_PREFIX_BYTES]
+        count = bump(self.newest.head.version if self.newest.head else {}, DEVICE)[prefix]
+        policy = ScanPolicy(
+            gear_seed=KEYS.gear_seed,
+            version_of=lambda before: encode_version(parse_version(before) | {prefix: count}),
+            keeps_tombstones=True,
+            cut_hint=lambda key: None,
+            now_ns=clock_ns,
+            checkpoint=lambda: None,
+        )
+        self.report = scan_folder(self.folder, policy, lambda report: None)
+        return self.report
+
+    def publish(self) -> Published | None:
+        """Scan and publish; None where nothing had changed."""
+        self.scan()
+        published = self._writer.publish(clock_ns())
+        if published is not None:
+            self.swarm.publish(published.signed, published.head.root, complete=True)
+        return published
+
+    def close(self) -> None:
+        self.folder.close()
+
+
+class Getter:
+    """A folder that follows, one head at a time, as `p2psync get` does."""
+
+    def __init__(self, root: Path, sharer: DirectSwarm) -> None:
+        self.root = root
+        self.keys = KEYS.limited_to(Role.READ)
+        self.folder = FolderState.open(root, create=True)
+        self.swarm = DirectSwarm(self.folder.store)
+        self._sharer = sharer
+        self.before_write: Callable[[object], None] = lambda block: None
+
+    async def get(self, *, exact: bool = False) -> Matched:
+        """Bring the folder to the newest head."""
+        self.swarm = DirectSwarm(self.folder.store)
+        self.swarm.before_write = self.before_write
+        self._sharer.connect(self.swarm)
+        matched: list[Matched] = []
+        done = trio.Event()
+
+        def tell(event: object) -> None:
+            if isinstance(event, Matched):
+                matched.append(event)
+                done.set()
+
+        newest = NewestHead(self.folder.database, self.keys)
+        follower = Follower(self.folder, self.keys, newest, self.swarm, tell, exact=exact)
+        with only_error():
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(lambda: follower.run(after_hearing=True))
+                await done.wait()
+                nursery.cancel_scope.cancel()
+        return matched[-1]
+
+    def versions(self) -> dict[bytes, object]:
+        """What has been moved aside, by path, without the name of the pull that did it."""
+        kept = {}
+        directory = self.root / STATE_NAME / "versions"
+        for moved in sorted(directory.iterdir()) if directory.exists() else []:
+            kept |= {path: state[3] for path, state in tree(moved).items() if state[0] != "directory"}
+        return kept
+
+    def close(self) -> None:
+        self.folder.close()
+
+
+@contextmanager
+def only_error():
+    """Raise the one error inside exception groups as it was."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        raise error from None
+
+
+@contextmanager
+def sharing(root: Path):
+    sharer = Sharer(root)
+    try:
+        yield sharer
+    finally:
+        sharer.close()
+
+
+@contextmanager
+def following(root: Path, sharer: DirectSwarm):
+    getter = Getter(root, sharer)
+    try:
+        yield getter
+    finally:
+        getter.close()
+
+
+def tree(root: Path) -> dict[bytes, tuple[str, int, int, bytes]]:
+    """Return (kind, mode, mtime_ns, content or target) by path, of whatever depth; the state directory left out."""
+    found: dict[bytes, tuple[str, int, int, bytes]] = {}
+    handle = os.open(root, os.O_RDONLY)
+    try:
+        _look(handle, b"", found)
+    finally:
+        os.close(handle)
+    return found
+
+
+def _look(handle: int, path: bytes, found: dict[bytes, tuple[str, int, int, bytes]]) -> None:
+    for name in map(os.fsencode, os.listdir(handle)):
+        if not path and name == STATE_NAME.encode():
+            continue
+        status = os.stat(name, dir_fd=handle, follow_symlinks=False)
+        mode, at = stat.S_IMODE(status.st_mode), path + b"/" + name if path else name
+        if stat.S_ISLNK(status.st_mode):
+            found[at] = ("link", 0o777, status.st_mtime_ns, os.readlink(name, dir_fd=handle))
+        elif stat.S_ISREG(status.st_mode):
+            with open(os.open(name, os.O_RDONLY, dir_fd=handle), "rb") as file:
+                found[at] = ("file", mode, status.st_mtime_ns, file.read())
+        elif stat.S_ISDIR(status.st_mode):
+            found[at] = ("directory", mode, status.st_mtime_ns, b"")
+            below = os.open(name, os.O_RDONLY, dir_fd=handle)
+            try:
+                _look(below, at, found)
+            finally:
+                os.close(below)
+        else:
+            found[at] = ("special", mode, status.st_mtime_ns, b"")
+
+
+def contents(root: Path) -> dict[bytes, bytes]:
+    """Return the files' contents and the links' targets by path."""
+    return {path: state[3] for path, state in tree(root).items() if state[0] in ("file", "link")}
