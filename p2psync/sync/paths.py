@@ -7,8 +7,6 @@ from p2psync.manifest.entry import Entry, Kind, join_path
 
 STATE_DIRECTORY = b".p2psync"
 MAX_NAME_BYTES = 255
-MAX_PATH_BYTES = 4095
-"""The longest that programs can open (Linux's PATH_MAX without its NUL)."""
 _FORBIDDEN_NAMES = (b"", b".", b"..")
 
 
@@ -48,8 +46,6 @@ class PathGate:
             raise PathError(path, "the path would lead out of the folder, or is not in its plain form")
         if any(len(name) > MAX_NAME_BYTES for name in names):
             raise PathError(path, f"a name has more than {MAX_NAME_BYTES} bytes")
-        if len(path) > MAX_PATH_BYTES:
-            raise PathError(path, f"the path has more than {MAX_PATH_BYTES} bytes")
         own = fold_name(names[0]) == fold_name(STATE_DIRECTORY) if self._folds else names[0] == STATE_DIRECTORY
         if own:
             raise PathError(path, "that name is kept for p2psync's own files")
