@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from p2psync.ids import BLOCK_ID_BYTES, BlockId
-from p2psync.manifest.entry import Entry, Kind, split_key
+from p2psync.manifest.entry import Entry, Kind, path_of_key, split_key
 from p2psync.store.database import MOST_VARIABLES, Database
 
 _PREFIX = struct.Struct(">q24x")
@@ -99,6 +99,11 @@ class FileIndex:
                 )
             ]
         return keys
+
+    def directories(self) -> list[bytes]:
+        """Return the paths of all directories."""
+        rows = self._database.rows("SELECT key FROM files WHERE kind = ?", (Kind.DIRECTORY,))
+        return [path_of_key(key) for (key,) in rows]
 
     def totals(self) -> tuple[int, int]:
         """Return how many files there are, and their bytes."""
