@@ -123,8 +123,10 @@ class _Rates:
         self.down = self.up = 0.0
 
     def update(self, event: Progress, interval_s: float = 0.5) -> None:
-        """Take in the next event."""
-        if self._last is not None:
+        """Take in the next event; one like the last says that nothing moves any more."""
+        if event == self._last:
+            self.down = self.up = 0.0
+        elif self._last is not None:
             self.down += self._WEIGHT * ((event.done_bytes - self._last.done_bytes) / interval_s - self.down)
             self.up += self._WEIGHT * ((event.uploaded_bytes - self._last.uploaded_bytes) / interval_s - self.up)
         self._last = event
