@@ -42,6 +42,8 @@ class JsonDisplay:
         """Print one event; bytes of a name that are no text come as lone surrogates, as Python reads them."""
         sys.stdout.write(json.dumps({"event": event.event} | asdict(event)) + "\n")
         sys.stdout.flush()
+        if isinstance(event, Problem):  # for whoever reads only the log
+            sys.stderr.write(f"error: {_printable(event.message)}\n")
 
 
 class TerminalDisplay:

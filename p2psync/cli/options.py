@@ -8,7 +8,7 @@ import typer
 from p2psync.ids import PeerAddress, parse_address
 from p2psync.sharelink import TrackerTiers, parse_tier
 
-Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The folder.")]
+Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The folder.", readable=False)]  # we say it better
 Link = Annotated[str, typer.Argument(metavar="LINK", help="The link that 'share' printed, in quotes.")]
 Trackers = Annotated[
     list[str],

@@ -24,7 +24,7 @@ from p2psync.swarm.endpoint import Endpoint, Membership
 from p2psync.swarm.heads import JudgedHead
 from p2psync.swarm.secure_stream import SecureStream
 from p2psync.swarm.swarm import Swarm, SwarmContext
-from p2psync.swarm.tcp import open_listeners, reachable_addresses
+from p2psync.swarm.tcp import bound_addresses, open_listeners, reachable_addresses
 from p2psync.sync.heads import NewestHead
 from tracker.embed import run_tracker
 
@@ -66,7 +66,7 @@ class Ports:
     @property
     def listen(self) -> PeerAddress:
         """The address that was asked for, with the port that it got."""
-        return PeerAddress(*self.listeners[0].socket.getsockname()[:2])
+        return bound_addresses(self.listeners)[0]
 
     @property
     def reachable(self) -> list[PeerAddress]:
@@ -178,9 +178,9 @@ class FolderNetwork:
             sources.append(
                 LanSource(
                     self._identity.keys.info_hash,
-                    self._ports.listen,
-                    rng=self._rng,
-                    report=lambda sentence: self._note_outcome("the local network", sentence),
+                    bound_addresses(self._ports.listeners),
+                    self._rng,
+                    lambda sentence: self._note_outcome("the local network", sentence),
                 )
             )
         return sources
@@ -205,7 +205,7 @@ class FolderNetwork:
         self.tracker_outcomes[url] = outcome
 
     async def _accept(self, stream: SecureStream) -> None:
-        await self.swarm.accept(stream)
+        await self.swarm.accept(stream, host=stream.remote_host)
 
     async def _dial(self, address: PeerAddress) -> SecureStream:
         return await self._endpoint.dial(address, self._membership)

@@ -9,7 +9,6 @@ import trio
 from p2psync.blocks.need import PageHolding, Run
 from p2psync.ids import BlockId
 from p2psync.keys import FolderKeys
-from p2psync.manifest.entry import Kind
 from p2psync.manifest.head import Standing
 from p2psync.manifest.tree import Manifest
 from p2psync.store.folder_state import FolderState
@@ -167,10 +166,7 @@ class Follower:
 
     async def _fetch_files(self, root: BlockId, manifest: Manifest, writer: FolderWriter) -> Planner:
         self.progress.activity = Activity.FETCHING
-        gate = PathGate(
-            folds=await trio.to_thread.run_sync(folds_names, self._folder.staging.handle),
-            has_directory=self._has_directory,
-        )
+        gate = PathGate(folds=await trio.to_thread.run_sync(folds_names, self._folder.staging.handle))
         planner = Planner(manifest, self._folder, writer, gate, trio.from_thread.check_cancelled)
         already = self._folder.staging.written_bytes
         async with trio.open_nursery() as nursery:
@@ -199,28 +195,21 @@ class Follower:
     def _conclude(self, planner: Planner, writer: FolderWriter) -> list[bytes]:
         """Place what is left, remove what is gone, set directories right; return the paths of local additions."""
         self._place_batch(writer)
-        additions: list[bytes] = []
         removals = sorted(planner.totals.removals, key=lambda local: local.entry.key, reverse=True)
         kept = [local for local in removals if not writer.remove(local)] + planner.totals.additions
-        for local in sorted(kept, key=lambda local: local.entry.key, reverse=True):
-            if self._exact:
-                writer.set_aside(local.entry)
-            else:
-                additions.append(local.entry.path)
+        kept.sort(key=lambda local: local.entry.key)
+        if self._exact:
+            for local in kept:
+                writer.clear_addition(local)
         writer.place_blocked()
         writer.finish_directories()
         self._folder.staging.abandon(lambda key, ids: False)
         self.progress.done_bytes = self.progress.total_bytes
-        return additions[::-1]
+        return [] if self._exact else [local.entry.path for local in kept]
 
     def _sweep(self, root: BlockId, manifest: Manifest) -> None:
         with self._folder.database.transaction():
             self._folder.pages.sweep([root, *manifest.pages])
-
-    def _has_directory(self, path: bytes) -> bool:
-        parent, _, name = path.rpartition(b"/")
-        local = self._folder.index.file_at(parent + b"\0" + name)
-        return local is not None and local.entry.kind is Kind.DIRECTORY
 
 
 class _RunSource:

@@ -51,7 +51,7 @@ class Publisher:
         self._newest = newest
         self._tell = tell
         self._writer = HeadWriter(folder, keys, device, newest)
-        self._watcher = Watcher(folder.root, lambda sentence: tell(Remark(sentence)))
+        self._watcher = Watcher(folder.root, folder.index.directories, lambda sentence: tell(Remark(sentence)))
         self._seq_seen = 0
 
     async def run(self) -> None:
@@ -62,10 +62,13 @@ class Publisher:
             nursery.start_soon(self._watcher.run)
             nursery.start_soon(self._follow_seq)
             report = await self._scan_and_publish(first=True)
+            await self._watcher.watch_anew()
+            self._watcher.poke()  # for what changed before the watch began
             while True:
                 self.progress.activity = Activity.SERVING
                 await self._watcher.wait_change(at_most_s=UNSETTLED_S if report.unsettled else None)
                 report = await self._scan_and_publish(first=False)
+                await self._watcher.watch_anew()
                 await trio.sleep(_STALE_PAUSE_S)
 
     async def _follow_seq(self) -> None:
