@@ -108,6 +108,12 @@ class Fields:
             raise self._refusal(key, "must be a list of byte strings")
         return [item for item in value if isinstance(item, bytes)]
 
+    def dictionary(self, key: bytes) -> "Fields":
+        """Return a dictionary in this one, to be read likewise."""
+        return Fields(
+            self._fields.get(key, b""), of=f"{key.decode('ascii', 'backslashreplace')} of {self._of}", blame=self._blame
+        )
+
     def refuse_others(self, known: Collection[bytes]) -> None:
         """Refuse keys that are not `known`: what they mean cannot be guessed."""
         for key in self._fields:

@@ -70,7 +70,8 @@ def _make(root: Path, venv: Path, extra: str, lock: IO[str]) -> None:
     what = "." if extra == BASE else f".[{extra}]"
     _run([os.fspath(venv / "bin/python"), "-m", "pip", "install", "--quiet", "--editable", what], root, lock)
     stamps.mkdir(exist_ok=True)
-    (stamps / extra).write_bytes(asked)
+    for stamp in (extra, BASE):  # what an extra installs includes the base
+        (stamps / stamp).write_bytes(asked)
     (venv / UNFINISHED).unlink()
     (stamps / "root").write_text(f"{root}\n")
 

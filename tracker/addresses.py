@@ -1,5 +1,11 @@
 """Addresses as 4 or 16 bytes: which of them are private, and what counts as one owner."""
 
+import ipaddress
+from collections.abc import Sequence
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Networks = Sequence[Network]
+
 OWNER6_BYTES = 8  # a /64: what any IPv6 customer has for himself
 
 
@@ -28,3 +34,9 @@ def is_loopback(ip: bytes) -> bool:
 def owner(ip: bytes) -> bytes:
     """Return what an address's owner cannot change at will: an IPv4 address, an IPv6 /64."""
     return ip if len(ip) == 4 else ip[:OWNER6_BYTES]
+
+
+def contains(networks: Networks, ip: bytes) -> bool:
+    """Say whether an address is in one of the networks."""
+    address = ipaddress.ip_address(ip)
+    return any(address in network for network in networks)

@@ -9,6 +9,7 @@ from tracker.http_app import HttpApp
 from tracker.http_server import serve_http
 from tracker.memory_swarms import MemorySwarms
 from tracker.service import LAN_POLICY, TrackerService
+from tracker.telemetry import Telemetry
 
 _TEND_EVERY_S = 1.0
 
@@ -18,9 +19,10 @@ async def run_tracker(
 ) -> None:
     """Track swarms on `listeners` until cancelled, then close them; started means that clients are answered."""
     store = MemorySwarms(random.Random())  # noqa: S311 - chooses which peers to tell, no secret
-    app = HttpApp(TrackerService(store, LAN_POLICY, random.Random()))  # noqa: S311 - likewise
+    telemetry = Telemetry(store)
+    app = HttpApp(TrackerService(store, LAN_POLICY, random.Random()), telemetry)  # noqa: S311 - likewise
     async with trio.open_nursery() as nursery:
-        await nursery.start(serve_http, listeners, app)
+        await nursery.start(serve_http, listeners, app, telemetry)
         task_status.started()
         while True:
             await store.tend(trio.current_time())

@@ -14,6 +14,8 @@ _HEAD = re.compile(
     rb"([A-Z]{1,16}+) (/[!-~]*+) HTTP/1\.([01])\r\n"
     rb"((?:[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[\t -~\x80-\xff]*+\r\n)*+)\r\n"
 )
+_LENGTH = b"\r\ncontent-length:"
+_LENGTH_ZERO = re.compile(_LENGTH + rb"[ \t]*0+[ \t]*(?=\r\n)")
 _REASONS = {
     200: b"OK",
     400: b"Bad Request",
@@ -96,7 +98,7 @@ def _parse_head(data: bytes, start: int, end: int) -> Request:
     headers = b"\r\n" + lines.lower()
     path, _, query = target.partition(b"?")
     request = Request(method, path, query, minor == b"1", headers)
-    if b"\r\ntransfer-encoding:" in headers or request.header(b"content-length").strip(b"0"):
+    if b"\r\ntransfer-encoding:" in headers or headers.count(_LENGTH) != len(_LENGTH_ZERO.findall(headers)):
         raise BadRequestError(400, "requests to a tracker have no body")
     if b"\r\nconnection:" in headers:
         asked = request.header(b"connection")

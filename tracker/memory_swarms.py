@@ -84,6 +84,17 @@ class MemorySwarms:
         hashes = [info_hash for _, info_hash in sorted(self._largest, reverse=True)[:limit]]
         return list(zip(hashes, await self.scrape(hashes, now), strict=True))
 
+    def swarms(self) -> Iterator[tuple[InfoHash, Swarm]]:
+        """Yield all swarms, for reading; no announce may come in between."""
+        for shard in self._shards:
+            yield from shard.items()
+
+    def set_completed(self, info_hash: InfoHash, completed: int) -> None:
+        """Set how many downloads of a known swarm were ever completed."""
+        swarm = self._shard(info_hash).get(info_hash)
+        if swarm is not None:
+            swarm.completed = completed
+
     def _shard(self, info_hash: InfoHash) -> dict[InfoHash, Swarm]:
         return self._shards[hash(info_hash) % _SHARDS]
 
@@ -139,7 +150,8 @@ class MemorySwarms:
         for shard in self._shards:
             for info_hash, swarm in list(shard.items()):
                 for table in filter(None, (swarm.table4, swarm.table6)):
-                    for bucket in list(table.buckets):
+                    # The last first: a table that shrinks moves the records of its last bucket to one before it.
+                    for bucket in reversed(list(table.buckets)):
                         yield self._expire(swarm, table, bucket)
                 if not len(swarm):
                     del shard[info_hash]

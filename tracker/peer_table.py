@@ -10,6 +10,7 @@ import random
 import struct
 from typing import NamedTuple
 
+from p2psync.wire.compact import find_entry
 from tracker.addresses import OWNER6_BYTES, is_private
 from tracker.swarms import CLIENT_BYTES
 
@@ -80,11 +81,8 @@ class PeerTable:
     def find(self, entry: bytes) -> Place | None:
         """Return where a peer is."""
         bucket = self._bucket_of(entry)
-        entries, width = bucket.entries, self.width
-        at = entries.find(entry)
-        while at > 0 and at % width:
-            at = entries.find(entry, at + 1)
-        return Place(bucket, at // width) if at >= 0 else None
+        at = find_entry(bucket.entries, entry)
+        return Place(bucket, at // self.width) if at >= 0 else None
 
     def find_client(self, client: bytes) -> Place | None:
         """Return the first peer with this id and key; reads the whole table."""

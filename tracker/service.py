@@ -121,10 +121,10 @@ class TrackerService:
             now: Seconds of the store's clock.
         """
         interval_s = self._interval_s()
-        lifetime_s = 2 * interval_s + self.policy.min_interval_s
+        life_s = lifetime_s(self.policy, interval_s)
         refusals = [self._refusal(ip, announce, now) for ip, announce in arrivals]
         updates = [
-            self._update(ip, announce, lifetime_s)
+            self._update(ip, announce, life_s)
             for (ip, announce), refusal in zip(arrivals, refusals, strict=True)
             if refusal is None
         ]
@@ -152,7 +152,7 @@ class TrackerService:
             return _DENIED
         return None
 
-    def _update(self, ip: bytes, announce: Announce, lifetime_s: int) -> PeerUpdate:
+    def _update(self, ip: bytes, announce: Announce, life_s: int) -> PeerUpdate:
         if announce.claimed_ip and self.policy.claimed_ip and is_private(ip):
             ip = _believable(announce.claimed_ip, ip)
         event = announce.event
@@ -163,7 +163,7 @@ class TrackerService:
             _role(announce.left, event),
             Change.LEAVE if event == Event.STOPPED else Change.COMPLETE if event == Event.COMPLETED else Change.STAY,
             self.policy.numwant if announce.numwant < 0 else min(announce.numwant, self.policy.max_numwant),
-            lifetime_s,
+            life_s,
             not announce.compact and not announce.no_peer_id,
         )
 
@@ -183,6 +183,11 @@ class TrackerService:
             interval_s = min(interval_s, policy.small_swarm_interval_s)
         interval_s = max(1, round(interval_s * (1 + policy.jitter * (2 * self._rng.random() - 1))))
         return Answer(view, interval_s, min(interval_s, policy.min_interval_s), _WARNINGS.get(view.kept, ""))
+
+
+def lifetime_s(policy: Policy, interval_s: int) -> int:
+    """Return after how many seconds of silence a peer is forgotten that was told this interval: one may get lost."""
+    return 2 * interval_s + policy.min_interval_s
 
 
 def _role(left: int, event: int) -> Role:

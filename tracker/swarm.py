@@ -4,7 +4,7 @@ import random
 
 from p2psync.ids import PEER_ID_BYTES
 from p2psync.wire.announce import SwarmCounts
-from p2psync.wire.compact import ENTRY4_BYTES, ENTRY6_BYTES
+from p2psync.wire.compact import ENTRY4_BYTES, ENTRY6_BYTES, find_entry
 from tracker.peer_table import (
     DEADLINE_MASK,
     DETAIL_BYTES,
@@ -67,7 +67,7 @@ class Swarm:
                 set_deadline(place, (stored & ~DEADLINE_MASK) | deadline)
                 return
             self.drop(self.table(len(update.peer)), place)
-        if update.change is Change.COMPLETE and not known_seed:
+        if update.change is Change.COMPLETE and not known_seed and not self._holds_seed(update.client):
             self.completed += 1
         self._add(update, deadline)
 
@@ -121,6 +121,11 @@ class Swarm:
         else:
             self.partial_seeds += change
 
+    def _holds_seed(self, client: bytes) -> bool:
+        """Say whether a client is known as a seed at another address, from which it said that it completed."""
+        place = self._find_client(client) if len(self) < _DOUBLES_SOUGHT_BELOW else None
+        return place is not None and _role(place, deadline_at(place)) is Role.SEED
+
     def _find_client(self, client: bytes) -> Place | None:
         for table in (self.table4, self.table6):
             place = table.find_client(client) if table else None
@@ -130,8 +135,8 @@ class Swarm:
 
     def _promote_double(self, client: bytes) -> None:
         place = self._find_client(client)
-        if place is not None:
-            stored = deadline_at(place)
+        stored = deadline_at(place) if place is not None else 0
+        if place is not None and stored & DOUBLE:
             set_deadline(place, stored & ~DOUBLE)
             self._doubles -= 1
             self._count(_role(place, stored), 1)
@@ -146,9 +151,7 @@ def _role(place: Place, stored: int) -> Role:
 def _cut(runs: list[Run], update: PeerUpdate, width: int) -> tuple[bytes, bytes]:
     """Join runs of records, without the one who asked, no more than it wanted."""
     entries = b"".join([bucket.entries[start * width : end * width] for bucket, start, end in runs])
-    own = entries.find(update.peer)
-    while own > 0 and own % width:
-        own = entries.find(update.peer, own + 1)
+    own = find_entry(entries, update.peer)
     if own >= 0:
         entries = entries[:own] + entries[own + width :]
     if not update.with_ids:

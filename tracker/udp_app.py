@@ -19,6 +19,7 @@ from p2psync.wire.tracker_udp import (
 from tracker.connection_id import ConnectionIds
 from tracker.service import Answer, Outcome, Refusal, TrackerService
 from tracker.swarms import StoreUnavailableError
+from tracker.telemetry import Telemetry, Via
 
 _NOBODY = SwarmCounts()
 _MAX_PEERS_BYTES = {ip_bytes: max_entries(ip_bytes + PORT_BYTES) * (ip_bytes + PORT_BYTES) for ip_bytes in (4, 16)}
@@ -27,8 +28,9 @@ _MAX_PEERS_BYTES = {ip_bytes: max_entries(ip_bytes + PORT_BYTES) * (ip_bytes + P
 class UdpApp:
     """Answers batches of packets."""
 
-    def __init__(self, service: TrackerService, ids: ConnectionIds) -> None:
+    def __init__(self, service: TrackerService, telemetry: Telemetry, ids: ConnectionIds) -> None:
         self._service = service
+        self._telemetry = telemetry
         self._ids = ids
 
     async def respond(self, packets: Sequence[tuple[bytes, bytes]], now: float, wall: float) -> list[bytes]:
@@ -58,8 +60,10 @@ class UdpApp:
                 continue
         if arrivals:
             outcomes = await self._service.announce(arrivals, now)
+            self._telemetry.count(Via.UDP, arrivals, outcomes)
             for (number, head), (ip, _), outcome in zip(announcing, arrivals, outcomes, strict=True):
                 answers[number] = _encode(head.transaction, outcome, _MAX_PEERS_BYTES[len(ip)])
+        self._telemetry.silence.value += answers.count(b"")
         return answers
 
     async def _scrape(self, head: Packet, packet: bytes, now: float) -> bytes:
@@ -70,6 +74,7 @@ class UdpApp:
             counts = await self._service.scrape(hashes, now)
         except StoreUnavailableError:
             return b""  # the client asks again
+        self._telemetry.scrapes[Via.UDP].value += 1
         return encode_scrape_answer(head.transaction, [counts.get(info_hash, _NOBODY) for info_hash in hashes])
 
 

@@ -8,6 +8,7 @@ import trio
 
 from p2psync.wire.compact import unmapped
 from p2psync.wire.tracker_udp import MAX_PACKET_BYTES
+from tracker.telemetry import Telemetry, Via
 from tracker.udp_app import UdpApp
 
 _BATCH = 64  # packets answered before other tasks have their turn: one or two milliseconds
@@ -23,6 +24,7 @@ _Sender = tuple[tuple[str, int] | tuple[str, int, int, int], _Ancillary]
 async def serve_udp(
     listener: socket.socket,
     app: UdpApp,
+    telemetry: Telemetry,
     wall: Callable[[], float],
     *,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
@@ -32,6 +34,7 @@ async def serve_udp(
     Args:
         listener: Of one family; set to not block.
         app: Answers.
+        telemetry: Counts.
         wall: The clock of the connection ids.
         task_status: Told when packets are read.
     """
@@ -42,8 +45,11 @@ async def serve_udp(
     while True:
         await trio.lowlevel.wait_readable(listener)
         packets, senders = mouth.receive()
-        answers = await app.respond(packets, trio.current_time(), wall())
+        began = trio.current_time()
+        with trio.CancelScope(shield=True):  # what was read is answered
+            answers = await app.respond(packets, began, wall())
         mouth.send(answers, senders)
+        telemetry.latencies[Via.UDP].observe(trio.current_time() - began, len(packets))
 
 
 def _is_wildcard(listener: socket.socket) -> bool:

@@ -1,5 +1,6 @@
 """Paths below a folder without following links, and writes that survive a power cut."""
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -54,6 +55,19 @@ class DirectoryHandles:
             at = at + b"/" + name if at else name
             handle = self._remember(at, self._open_below(handle, name, directory))
         return handle
+
+    def make(self, directory: bytes) -> int:
+        """Return a descriptor like `open`; make what is missing of the path, for its owner alone.
+
+        Raises:
+            PathError: Something on the way is a link or not a directory.
+        """
+        at = b""
+        for name in directory.split(b"/") if directory else ():
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(name, 0o700, dir_fd=self.open(at))
+            at = at + b"/" + name if at else name
+        return self.open(directory)
 
     def forget(self, directory: bytes) -> None:
         """Close the handles of a directory that is about to be moved or removed, and of all below it."""

@@ -35,6 +35,10 @@ class MemoryStore:
                     self._blocks[id_] = data
         return wrong
 
+    def ids(self) -> set[BlockId]:
+        """Return the ids of all blocks."""
+        return set(self._blocks)
+
     def __contains__(self, id_: BlockId) -> bool:
         return id_ in self._blocks
 

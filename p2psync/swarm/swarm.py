@@ -260,6 +260,7 @@ class Swarm:
             self._introduce(link)
             await link.run(self, self._store)
         finally:
+            link.close("this side stops")
             del self._links[link.number]
             self._downloads.link_down(link)
             self._uploaded_bytes += link.uploaded_bytes

@@ -5,6 +5,7 @@ p2psync put it there and it has not changed since; anything else is first moved 
 is complete and durable under another name before it is renamed into place.
 """
 
+import contextlib
 import errno
 import functools
 import os
@@ -16,9 +17,10 @@ from p2psync.errors import P2PSyncError, PathError
 from p2psync.manifest.entry import Entry, Kind, entry_key
 from p2psync.store.files import DirectoryHandles, make_durable, store_error
 from p2psync.store.folder_state import FolderState
-from p2psync.store.index import LocalFile
+from p2psync.store.local_file import LocalFile
 from p2psync.store.staging import StagedFile
-from p2psync.sync.fingerprint import UNSETTLED, fingerprint
+from p2psync.sync.fingerprint import UNSETTLED, fingerprint, is_settled, looks_like, unsettled
+from p2psync.sync.versions import VersionsDirectory
 
 VERSIONS = "versions"
 _Result = TypeVar("_Result")
@@ -37,7 +39,7 @@ class FolderWriter:
         self._database = folder.database
         self._index = folder.index
         self._staging = folder.staging
-        self._versions = folder.directory / VERSIONS / versions_name
+        self._versions = VersionsDirectory(folder.directory / VERSIONS, versions_name)
         self._handles = DirectoryHandles(folder.root)
         self._rows: list[_Row] = []
         self._touched: set[bytes] = set()
@@ -62,40 +64,49 @@ class FolderWriter:
             return
         with self._problem_of(entry.path):
             handle = self._handles.open(entry.parent)
-            if fingerprint(os.stat(entry.name, dir_fd=handle, follow_symlinks=False)) != local.fingerprint:
+            if not looks_like(local.fingerprint, _look(entry.name, handle)):
                 raise PathError(entry.path, "changed while it was being looked at: run the same command again")
-            _set_metadata(entry.name, entry, handle)
-            mark = fingerprint(os.stat(entry.name, dir_fd=handle, follow_symlinks=False))
-            self._rows.append((local.number, entry, mark, local.ours))
+            if entry.mode != local.entry.mode and entry.kind is not Kind.SYMLINK:
+                _set_mode(entry.name, entry.mode, handle)
+            _set_time(entry.name, entry, handle)
+            mark = _look(entry.name, handle)
+            self._rows.append((
+                local.number, entry, mark if is_settled(local.fingerprint) else unsettled(mark), local.ours
+            ))  # fmt: skip
 
     def make(self, entries: Sequence[Entry]) -> None:
         """Make directories and links, which come in key order; directories get their state in `finish_directories`."""
-        clear = [entry for entry in entries if self._try_clear(entry)]
-        self._put_rows([(None, entry, UNSETTLED, True) for entry in clear])
-        for entry in clear:
+        found = [(entry, self._try_clear(entry)) for entry in entries]
+        clear = [(entry, mark) for entry, mark in found if mark is not None]
+        self._put_rows([(None, entry, mark, True) for entry, mark in clear])
+        for entry, mark in clear:
             with self._problem_of(entry.path):
-                make = self._make_directory if entry.kind is Kind.DIRECTORY else self._make_link
-                make(entry)
+                if entry.kind is Kind.DIRECTORY:
+                    self._make_directory(entry)
+                else:
+                    self._make_link(entry, mark)
         self.flush()
 
     def place(self, files: Sequence[StagedFile]) -> None:
         """Put complete files in their places: one step to make all durable, then a rename each.
 
-        What is about to appear is noted before, and what `stat` says of it after: a crash between the two leaves
-        files that the next scan knows to be ours, once it has read them.
+        What is about to appear is noted before, with the looks of what stands there still, and what `stat` says of it
+        after: a crash between the two leaves files that the next scan, once it has read them, knows to be ours.
         """
-        for file in files:
-            _set_metadata(file.name, file.entry, self._staging.handle)
+        found = [(file, self._try_finish(file)) for file in files]
+        clear = [(file, mark) for file, mark in found if mark is not None]
         make_durable(self._staging.directory)
-        clear = [file for file in files if self._try_clear(file.entry, file)]
-        self._put_rows([(file.number, file.entry, UNSETTLED, True) for file in clear])
+        self._put_rows([(file.number, file.entry, mark, True) for file, mark in clear])
+        placed: list[StagedFile] = []
         marks: list[tuple[bytes, int]] = []
-        for file in clear:
+        for file, mark in clear:
             with self._problem_of(file.entry.path):
-                marks.append((self._rename_in(file.name, file.entry), file.number))
+                marks.append((self._rename_in(file.name, file.entry, mark), file.number))
+                placed.append(file)
         with self._database.transaction():
             self._index.set_fingerprints(marks)
-            self._staging.settle(clear)
+            self._staging.settle(placed)
+        self._handles.close()  # what the user moves away meanwhile must not be written into
 
     def place_blocked(self) -> None:
         """Place what a directory of ours stood in the way of, now that it has been emptied of what was ours."""
@@ -121,7 +132,7 @@ class FolderWriter:
             if entry.kind is Kind.DIRECTORY:
                 self._handles.forget(entry.path)
                 self._inside(entry.parent, lambda handle: os.rmdir(entry.name, dir_fd=handle))
-            elif fingerprint(status) != local.fingerprint:
+            elif not looks_like(local.fingerprint, fingerprint(status)):
                 return False
             else:
                 self._inside(entry.parent, lambda handle: os.unlink(entry.name, dir_fd=handle))
@@ -143,21 +154,21 @@ class FolderWriter:
         Raises:
             OSError: It could not be moved; it stays where it is.
         """
-        target = self._versions / os.fsdecode(entry.path)
-        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        number = 1
-        while os.path.lexists(target):
-            number += 1
-            target = target.with_name(f"{os.fsdecode(entry.name)[:200]}.{number}")
-        self._handles.forget(entry.path)
-        self._inside(entry.parent, lambda handle: os.rename(entry.name, target, src_dir_fd=handle))
+        self._move_away(entry)
         self._index.remove_files([entry.key, *self._index.keys_below(entry.path)])
-        self.displaced += 1
+
+    def clear_addition(self, local: LocalFile) -> None:
+        """Move something of the user's to the versions directory, unless that went there with its directory."""
+        entry = local.entry
+        with self._problem_of(entry.path), contextlib.suppress(FileNotFoundError):
+            if self._index.file_at(entry.key) is not None:
+                self.set_aside(entry)
 
     def flush(self) -> None:
-        """Record what has been made so far."""
+        """Record what has been made so far, and let go of the directories it is in."""
         rows, self._rows = self._rows, []
         self._put_rows(rows)
+        self._handles.close()
 
     def finish_directories(self) -> None:
         """Give every directory that was made, or written into, its permissions and time; deepest first."""
@@ -182,12 +193,12 @@ class FolderWriter:
         except FileExistsError:  # the user's own: it gets the state, but is not ours to remove
             self._rows.append((None, entry, UNSETTLED, False))
 
-    def _make_link(self, entry: Entry) -> None:
+    def _make_link(self, entry: Entry, mark: bytes) -> None:
         name = str(self._index.allocate_number())
         os.symlink(entry.target, name, dir_fd=self._staging.handle)
         try:
-            _set_metadata(name, entry, self._staging.handle)
-            self._rows.append((None, entry, self._rename_in(name, entry), True))
+            _set_time(name, entry, self._staging.handle)
+            self._rows.append((None, entry, self._rename_in(name, entry, mark), True))
         except (OSError, P2PSyncError):
             os.unlink(name, dir_fd=self._staging.handle)
             raise
@@ -197,44 +208,67 @@ class FolderWriter:
             with self._database.transaction():
                 self._index.put_files(rows)
 
-    def _try_clear(self, entry: Entry, file: StagedFile | None = None) -> bool:
-        """Make room at a path; where that fails for now or for good, say so and return False."""
+    def _try_finish(self, file: StagedFile) -> bytes | None:
+        """Give a staged file its state and make room for it; like `_try_clear`."""
+        with self._problem_of(file.entry.path):
+            os.chmod(file.name, file.entry.mode, dir_fd=self._staging.handle)
+            _set_time(file.name, file.entry, self._staging.handle)
+            return self._try_clear(file.entry, file)
+        return None
+
+    def _try_clear(self, entry: Entry, file: StagedFile | None = None) -> bytes | None:
+        """Make room at a path; return how it looks now, or, where that fails for now or for good, say so and None."""
         with self._problem_of(entry.path):
-            if self._clear_way(entry, keep_directory=entry.kind is Kind.DIRECTORY):
-                return True
+            mark = self._clear_way(entry, keep_directory=entry.kind is Kind.DIRECTORY)
+            if mark is not None:
+                return mark
             if file is not None:
                 self._blocked_files.append(file)
             else:
                 self._blocked_links.append(entry)
-        return False
+        return None
 
-    def _clear_way(self, entry: Entry, *, keep_directory: bool) -> bool:
+    def _clear_way(self, entry: Entry, *, keep_directory: bool) -> bytes | None:
         """Make room at a path: leave what a rename may replace, move away what is the user's.
 
         Returns:
-            False where a directory of ours must first be emptied.
+            How what a rename may replace looks, UNSETTLED where nothing stands, None where a directory of ours must
+            first be emptied.
         """
         try:
             status = os.stat(entry.name, dir_fd=self._handles.open(entry.parent), follow_symlinks=False)
         except FileNotFoundError:
-            return True
+            return UNSETTLED
         is_directory = stat.S_ISDIR(status.st_mode)
         if is_directory and keep_directory:
-            return True
+            return UNSETTLED
         local = self._index.file_at(entry.key)
-        untouched = local is not None and local.ours and local.fingerprint == fingerprint(status)
         if is_directory and local is not None and local.ours:
-            return False
-        if not untouched or is_directory:
+            return None
+        if is_directory or local is None or not local.ours or not looks_like(local.fingerprint, fingerprint(status)):
             self.set_aside(entry)
         elif entry.kind is Kind.DIRECTORY:
             self._inside(entry.parent, lambda handle: os.unlink(entry.name, dir_fd=handle))
-        return True
+        else:
+            return unsettled(local.fingerprint)
+        return UNSETTLED
 
-    def _rename_in(self, staged_name: str, entry: Entry) -> bytes:
+    def _move_away(self, entry: Entry) -> None:
+        self._handles.forget(entry.path)
+        with self._versions.room_for(entry) as target:
+            self._inside(
+                entry.parent,
+                lambda handle: os.rename(entry.name, entry.name, src_dir_fd=handle, dst_dir_fd=target),
+            )
+        self.displaced += 1
+
+    def _rename_in(self, staged_name: str, entry: Entry, mark: bytes) -> bytes:
         def rename(handle: int) -> bytes:
+            now = _look(entry.name, handle)
+            if now and not looks_like(mark, now):  # the user has been quicker
+                self._move_away(entry)
             os.rename(staged_name, entry.name, src_dir_fd=self._staging.handle, dst_dir_fd=handle)
-            return fingerprint(os.stat(entry.name, dir_fd=handle, follow_symlinks=False))
+            return _look(entry.name, handle)
 
         return self._inside(entry.parent, rename)
 
@@ -284,7 +318,25 @@ def _remove_directory(name: bytes, handle: int) -> None:
     os.rmdir(name, dir_fd=handle)
 
 
-def _set_metadata(name: bytes | str, entry: Entry, handle: int) -> None:
-    if entry.kind is not Kind.SYMLINK:
-        os.chmod(name, entry.mode, dir_fd=handle)
-    os.utime(name, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=handle, follow_symlinks=False)
+def _look(name: bytes, directory: int) -> bytes:
+    """Return the fingerprint of what stands there, UNSETTLED if nothing does."""
+    try:
+        return fingerprint(os.stat(name, dir_fd=directory, follow_symlinks=False))
+    except FileNotFoundError:
+        return UNSETTLED
+
+
+def _set_time(name: bytes | str, entry: Entry, directory: int) -> None:
+    os.utime(name, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=directory, follow_symlinks=False)
+
+
+def _set_mode(name: bytes, mode: int, directory: int) -> None:
+    """Set permissions in a directory of the user's, where a link may have taken the file's place by now."""
+    if os.chmod in os.supports_follow_symlinks:
+        os.chmod(name, mode, dir_fd=directory, follow_symlinks=False)
+        return
+    handle = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        os.chmod(f"/proc/self/fd/{handle}", mode)
+    finally:
+        os.close(handle)

@@ -11,7 +11,8 @@ _WORD = (1 << 64) - 1
 """Times are packed modulo 2^64 ns: of one before 1970 or after 2262 all that matters here is that it is another."""
 
 UNSETTLED = b""
-"""The fingerprint of a file that was still changing, or may have within the clock's precision: it matches nothing."""
+"""The fingerprint of what nobody has looked at yet: it matches nothing."""
+_AGAIN = b"?"
 CLOCK_TICK_NS = 20_000_000
 """A kernel stamps files with a clock of 1 to 10 ms steps: within that, a change may leave the stamp as it was."""
 
@@ -26,12 +27,27 @@ def fingerprint(stat: os.stat_result) -> bytes:
 
 
 def settled_fingerprint(stat: os.stat_result, since_ns: int) -> bytes:
-    """Pack it, or return UNSETTLED if the path may change again with nothing to show for it.
+    """Pack it; mark it as `unsettled` if the path may change again with nothing to show for it.
 
     That is the case where it was touched within a tick of `since_ns` (nanoseconds since 1970) or after. Only ctime
     tells: mtime may be set to anything.
     """
     is_directory = stat.st_mode & 0o170000 == 0o040000
     if not is_directory and stat.st_ctime_ns >= since_ns - CLOCK_TICK_NS:
-        return UNSETTLED
+        return unsettled(fingerprint(stat))
     return fingerprint(stat)
+
+
+def unsettled(mark: bytes) -> bytes:
+    """Mark a fingerprint: this is how the path looked, but its content is to be read again."""
+    return _AGAIN + mark[-_FORM.size :] if mark else UNSETTLED
+
+
+def is_settled(mark: bytes) -> bool:
+    """Say whether content need not be read again while the path looks like this."""
+    return len(mark) == _FORM.size
+
+
+def looks_like(mark: bytes, now: bytes) -> bool:
+    """Say whether a path still looks as it was noted, settled or not: nobody has replaced it or written to it since."""
+    return bool(mark) and mark[-_FORM.size :] == now[-_FORM.size :]

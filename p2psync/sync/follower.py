@@ -195,19 +195,17 @@ class Follower:
     def _conclude(self, planner: Planner, writer: FolderWriter) -> list[bytes]:
         """Place what is left, remove what is gone, set directories right; return the paths of local additions."""
         self._place_batch(writer)
-        additions: list[bytes] = []
         removals = sorted(planner.totals.removals, key=lambda local: local.entry.key, reverse=True)
         kept = [local for local in removals if not writer.remove(local)] + planner.totals.additions
-        for local in sorted(kept, key=lambda local: local.entry.key, reverse=True):
-            if self._exact:
-                writer.set_aside(local.entry)
-            else:
-                additions.append(local.entry.path)
+        kept.sort(key=lambda local: local.entry.key)
+        if self._exact:
+            for local in kept:
+                writer.clear_addition(local)
         writer.place_blocked()
         writer.finish_directories()
         self._folder.staging.abandon(lambda key, ids: False)
         self.progress.done_bytes = self.progress.total_bytes
-        return additions[::-1]
+        return [] if self._exact else [local.entry.path for local in kept]
 
     def _sweep(self, root: BlockId, manifest: Manifest) -> None:
         with self._folder.database.transaction():

@@ -13,7 +13,7 @@ from p2psync.manifest.entry import Entry, Kind
 from p2psync.manifest.page import Page, decode_page, page_block_ids
 from p2psync.manifest.tree import Manifest, join_continuations
 from p2psync.store.folder_state import FolderState
-from p2psync.store.index import LocalFile
+from p2psync.store.local_file import LocalFile
 from p2psync.store.staging import StagedFile, wanted_slots
 from p2psync.sync.apply import FolderWriter
 from p2psync.sync.paths import PathGate

@@ -11,8 +11,8 @@ from p2psync.errors import PathError
 from p2psync.manifest.entry import Entry, Kind, join_path
 from p2psync.store.files import store_error
 from p2psync.store.folder_state import FolderState
-from p2psync.store.index import LocalFile
-from p2psync.sync.fingerprint import UNSETTLED, settled_fingerprint
+from p2psync.store.local_file import LocalFile
+from p2psync.sync.fingerprint import UNSETTLED, is_settled, looks_like, settled_fingerprint
 from p2psync.sync.hashing import hash_file
 from p2psync.sync.paths import STATE_DIRECTORY
 
@@ -156,7 +156,7 @@ class _Scan:
                     self.report.files += 1
                     self.report.size_bytes += status.st_size
                 mark = settled_fingerprint(status, self._began_ns)
-                if local is None or mark != local.fingerprint or mark == UNSETTLED:
+                if local is None or mark != local.fingerprint or not is_settled(mark):
                     self._look_at(handle, directory, name, local)
             except FileNotFoundError:
                 if local is not None:
@@ -224,10 +224,9 @@ class _Scan:
             ours = local.ours
         else:
             self.report.changed += 1
-            same_content = local is not None and _content(local.entry) == _content(entry)
-            ours = local is not None and local.ours and same_content
+            ours = local is not None and local.ours and _is_untouched(local, entry, mark)
             entry = entry._replace(version=self._policy.version_of(local.entry.version if local else b""))
-        if mark == UNSETTLED and local is not None and local.fingerprint == UNSETTLED and entry == local.entry:
+        if local is not None and mark == local.fingerprint and entry == local.entry:
             return
         self._changed.append((local.number if local else None, entry, mark, ours))
         if len(self._changed) >= BATCH:
@@ -265,5 +264,8 @@ def _mtime_ns(status: os.stat_result) -> int:
     return max(-(1 << 63), min(status.st_mtime_ns, (1 << 63) - 1))
 
 
-def _content(entry: Entry) -> tuple[Kind, bytes, bytes]:
-    return entry.kind, entry.ids, entry.target
+def _is_untouched(local: LocalFile, entry: Entry, mark: bytes) -> bool:
+    """Say whether what stands there is what was noted: by content, or, after a crash before the rename, looks."""
+    noted = local.entry
+    same_content = (noted.kind, noted.ids, noted.target) == (entry.kind, entry.ids, entry.target)
+    return same_content or looks_like(local.fingerprint, mark)

@@ -34,6 +34,21 @@ def show_ip(ip: bytes) -> str:
     return str(ipaddress.ip_address(ip))
 
 
+def find_entry(entries: bytes | bytearray, entry: bytes) -> int:
+    """Return where in a compact list an entry begins, -1 if it is not there; never across two entries."""
+    width = len(entry)
+    at = entries.find(entry)
+    while at > 0 and at % width:
+        at = entries.find(entry, at + 1)
+    return at
+
+
+def without_entry(entries: bytes, entry: bytes) -> bytes:
+    """Return a compact list without one of its entries."""
+    at = find_entry(entries, entry)
+    return entries if at < 0 else entries[:at] + entries[at + len(entry) :]
+
+
 def encode_peers(peers: Iterable[PeerAddress]) -> bytes:
     """Return the entries of `peers`, which must be IP literals of one family.
 

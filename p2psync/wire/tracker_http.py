@@ -7,6 +7,7 @@ A tracker's failures travel as `TrackerRefusalError`; what breaks the format is 
 import ipaddress
 import zlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from urllib.parse import quote, unquote_to_bytes
 
 from p2psync.bencoding import Fields, decode, encode
@@ -269,11 +270,12 @@ def parse_announce_answer(body: bytes) -> TrackerAnswer:
 
 def _refusal(fields: Fields) -> TrackerRefusalError:
     reason = one_line(fields.octets(b"failure reason")) or "it gave no reason"
-    try:
-        return TrackerRefusalError(reason, retry_after_s=60 * fields.number(b"retry in", default=0, high=10**6))
-    except RemoteProtocolError:
-        never = fields.octets(b"retry in", default=b"") == _NEVER
-        return TrackerRefusalError(reason, retry_after_s=None if never else 0)
+    retry_after_s: int | None = 0
+    with suppress(RemoteProtocolError):
+        retry_after_s = 60 * fields.number(b"retry in", default=0, high=10**6)
+    with suppress(RemoteProtocolError):
+        retry_after_s = None if fields.octets(b"retry in") == _NEVER else retry_after_s
+    return TrackerRefusalError(reason, retry_after_s=retry_after_s)
 
 
 def _peers(fields: Fields) -> tuple[PeerAddress, ...]:

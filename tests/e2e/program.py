@@ -48,14 +48,17 @@ class Program:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: object, *_: object) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         if self._process.poll() is None:
             self.kill()
         self._process.wait()
         self._reader.join(WAIT_S)
         stderr = self.stderr
+        if error:
+            # What is missing at one may be the other's fault.
+            error.add_note(f"{self._process.args!r}, exit code {self._process.returncode}, said: {self.told()}")
         self._stderr.close()
-        if kind is None:
+        if error is None:
             assert not self.strays, f"stdout must hold events only: {self.strays!r}"
             assert "Traceback" not in stderr, stderr
 

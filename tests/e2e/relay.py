@@ -10,12 +10,16 @@ PIECE_BYTES = 1 << 16
 
 
 class Relay:
-    """Forwards connections made to `address` on to `target`; all connections together get `rate_bytes_per_s`."""
+    """Forwards connections made to `address` on to `target`.
+
+    Attributes:
+        rate_bytes_per_s: What all connections together get on the way from `target`; may be set at any time.
+    """
 
     def __init__(self, target: str, *, rate_bytes_per_s: float = float("inf")) -> None:
         host, _, port = target.rpartition(":")
         self._target = (host, int(port))
-        self._rate_bytes_per_s = rate_bytes_per_s
+        self.rate_bytes_per_s = rate_bytes_per_s
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._lock = threading.Lock()
         self._turn = threading.Lock()
@@ -110,7 +114,7 @@ class Relay:
     def _pay(self, length: int) -> None:
         with self._turn:
             if not self._is_closed:
-                time.sleep(length / self._rate_bytes_per_s)
+                time.sleep(length / self.rate_bytes_per_s)
         with self._lock:
             self._passed_bytes += length
 

@@ -14,21 +14,6 @@ MIB = 1 << 20
 CONTROL_BYTES = 256 << 10
 
 
-@pytest.fixture
-def pair(tmp_path):
-    """A sharer and a follower that match, with a relay between them that counts."""
-    make_random_tree(tmp_path / "a", 100, seed=1)
-    make_random_file(tmp_path / "a/large", 16 * MIB, seed=2)
-    with share(tmp_path / "a") as sharer:
-        ready = sharer.wait_event("ready")
-        with (
-            Relay(ready["listen"]) as relay,
-            follow(code_of(ready["link"]), tmp_path / "b", "--peer", relay.address) as follower,
-        ):
-            follower.wait_event("matched", root=ready["root"])
-            yield sharer, follower, relay
-
-
 def write(folder):
     (folder / "folder 0/file 0").write_bytes(b"edited")
 
@@ -81,42 +66,63 @@ def swap(folder):
     (folder / "swap").rename(folder / "folder 0/file 2")
 
 
-def in_step(tmp_path):
+CHANGES = [write, grow, create, delete, rename, rename_folder, chmod, touch, replace_kind, swap]
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    """A sharer and a follower that match, a relay between them that counts, and the place of their folders.
+
+    Every change has a folder of its own to work in.
+    """
+    place = tmp_path_factory.mktemp("pair")
+    (place / "a").mkdir()
+    for seed, change in enumerate(CHANGES):
+        make_random_tree(place / "a" / change.__name__, 100, seed=seed)
+        make_random_file(place / "a" / change.__name__ / "large", 4 * MIB, seed=seed)
+    with share(place / "a") as sharer:
+        ready = sharer.wait_event("ready")
+        with (
+            Relay(ready["listen"]) as relay,
+            follow(code_of(ready["link"]), place / "b", "--peer", relay.address) as follower,
+        ):
+            follower.wait_event("matched", root=ready["root"])
+            yield sharer, follower, relay, place
+
+
+def in_step(place, inside="."):
     try:
-        return not differences(tmp_path / "a", tmp_path / "b")
+        return not differences(place / "a" / inside, place / "b" / inside)
     except OSError:  # a name went away between looking and reading
         return False
 
 
-CHANGES = [write, grow, create, delete, rename, rename_folder, chmod, touch, replace_kind, swap]
-
-
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
-def test_a_change_arrives_and_moves_no_data_that_was_there(pair, tmp_path, change):
-    sharer, follower, relay = pair
+def test_a_change_arrives_and_moves_no_data_that_was_there(pair, change):
+    sharer, follower, relay, place = pair
     before_bytes, published_before, matched_before = relay.passed_bytes, len(sharer.events), len(follower.events)
-    change(tmp_path / "a")
+    change(place / "a" / change.__name__)
     published = sharer.wait_event("published", since=published_before)
-    eventually(lambda: in_step(tmp_path), change.__name__, every_s=0.1)
+    eventually(lambda: in_step(place, change.__name__), change.__name__, every_s=0.05)
     assert published["seq"] > 1
     follower.wait_event("matched", since=matched_before)
     assert relay.passed_bytes - before_bytes < CONTROL_BYTES
 
 
-def test_new_data_alone_travels(pair, tmp_path):
-    _, _, relay = pair
+def test_new_data_alone_travels(pair):
+    _, _, relay, place = pair
     before_bytes = relay.passed_bytes
-    make_random_file(tmp_path / "a/added", 2 * MIB, seed=3)
-    eventually(lambda: in_step(tmp_path), "the new file is there", every_s=0.1)
+    make_random_file(place / "a/added/file", 2 * MIB, seed=99)
+    eventually(lambda: in_step(place, "added"), "the new file is there", every_s=0.1)
     assert 2 * MIB <= relay.passed_bytes - before_bytes < 2 * MIB + CONTROL_BYTES
 
 
-def test_the_last_match_is_of_the_last_head(pair, tmp_path):
-    sharer, follower, _ = pair
+def test_the_last_match_is_of_the_last_head(pair):
+    sharer, follower, _, place = pair
     for number in range(20):
-        (tmp_path / f"a/file {number}").write_bytes(b"%d" % number)
-        (tmp_path / f"a/file {number // 2}").unlink(missing_ok=True)
-    eventually(lambda: in_step(tmp_path), "all changes are there", every_s=0.1)
+        (place / f"a/file {number}").write_bytes(b"%d" % number)
+        (place / f"a/file {number // 2}").unlink(missing_ok=True)
+    eventually(lambda: in_step(place), "all changes are there", every_s=0.1)
     eventually(lambda: last(sharer, "published")["root"] == last(follower, "matched")["root"], "the roots agree")
     seqs = [event["seq"] for event in sharer.events if event["event"] == "published"]
     assert seqs == sorted(set(seqs))
@@ -147,22 +153,28 @@ def test_a_follower_that_comes_first_waits_for_the_sharer(tmp_path):
             assert differences(tmp_path / "a", tmp_path / "b") == []
 
 
-def test_the_followers_own_files_are_left_alone(pair, tmp_path):
-    _, follower, _ = pair
-    (tmp_path / "b/folder 0/my own").write_bytes(b"mine")
+def test_the_followers_own_files_are_left_alone(pair):
+    _, follower, _, place = pair
+    make_random_tree(place / "a/own", 5, seed=5)
+    eventually(lambda: in_step(place, "own"), "the folder is there", every_s=0.1)
+    (place / "b/own/folder 0/mine").write_bytes(b"mine")
     mark = len(follower.events)
-    (tmp_path / "a/folder 0/file 0").write_bytes(b"edited")
+    (place / "a/own/folder 0/file 0").write_bytes(b"edited")
     follower.wait_event("matched", since=mark)
-    assert (tmp_path / "b/folder 0/my own").read_bytes() == b"mine"
-    assert differences(tmp_path / "a", tmp_path / "b") == ["'folder 0/my own' should not be there"]
+    eventually(lambda: len(differences(place / "a/own", place / "b/own")) == 1, "only that differs", every_s=0.1)
+    assert differences(place / "a/own", place / "b/own") == ["'folder 0/mine' should not be there"]
+    (place / "b/own/folder 0/mine").unlink()
 
 
-def test_a_followers_edit_is_kept_when_the_sharer_changes_the_same_file(pair, tmp_path):
-    (tmp_path / "b/folder 0/file 0").write_bytes(b"the follower's words")
-    (tmp_path / "a/folder 0/file 0").write_bytes(b"the sharer's words, later")
-    eventually(lambda: in_step(tmp_path), "the sharer's version is there", every_s=0.1)
-    kept = [path.read_bytes() for path in (tmp_path / "b/.p2psync/versions").rglob("*") if path.is_file()]
-    assert kept == [b"the follower's words"]
+def test_a_followers_edit_is_kept_when_the_sharer_changes_the_same_file(pair):
+    _, _, _, place = pair
+    make_random_tree(place / "a/both", 5, seed=6)
+    eventually(lambda: in_step(place, "both"), "the folder is there", every_s=0.1)
+    (place / "b/both/folder 0/file 0").write_bytes(b"the follower's words")
+    (place / "a/both/folder 0/file 0").write_bytes(b"the sharer's words, later")
+    eventually(lambda: in_step(place, "both"), "the sharer's version is there", every_s=0.1)
+    kept = [path.read_bytes() for path in (place / "b/.p2psync/versions").rglob("*") if path.is_file()]
+    assert b"the follower's words" in kept
 
 
 def last(program, name):

@@ -30,6 +30,11 @@ def wait_passed(relay, wanted_bytes):
     eventually(lambda: relay.passed_bytes >= wanted_bytes, f"{wanted_bytes} bytes have passed", every_s=0.005)
 
 
+def hurry(relay):
+    """The slow part is over: let the rest pass at full speed."""
+    relay.rate_bytes_per_s = float("inf")
+
+
 def assert_nothing_is_half(tmp_path):
     """Every file that stands under its name is whole."""
     wanted, found = snapshot(tmp_path / "a"), snapshot(tmp_path / "b")
@@ -45,6 +50,7 @@ def test_a_killed_getter_goes_on_where_it_was(slow, tmp_path):
         getter.kill()
     assert_nothing_is_half(tmp_path)
     first_bytes = relay.passed_bytes
+    hurry(relay)
     with get(link, tmp_path / "b", "--peer", relay.address) as getter:
         getter.complete()
     # At most the last second or two, here of 10 MB each, and what was under way.
@@ -52,7 +58,7 @@ def test_a_killed_getter_goes_on_where_it_was(slow, tmp_path):
     assert differences(tmp_path / "a", tmp_path / "b") == []
 
 
-@pytest.mark.parametrize("killed_after_bytes", [1, 2 * MIB, 20 * MIB])
+@pytest.mark.parametrize("killed_after_bytes", [1, 20 * MIB])
 def test_a_getter_killed_at_any_time_leaves_no_half_file_and_completes_later(slow, tmp_path, killed_after_bytes):
     _, link, relay = slow
     with get(link, tmp_path / "b", "--peer", relay.address) as getter:
@@ -60,6 +66,7 @@ def test_a_getter_killed_at_any_time_leaves_no_half_file_and_completes_later(slo
         getter.kill()
     if (tmp_path / "b").exists():
         assert_nothing_is_half(tmp_path)
+    hurry(relay)
     with get(link, tmp_path / "b", "--peer", relay.address) as getter:
         getter.complete()
     assert differences(tmp_path / "a", tmp_path / "b") == []
@@ -73,6 +80,7 @@ def test_a_killed_sharer_comes_back_and_the_getter_completes(slow, tmp_path):
         with share(tmp_path / "a") as returned:
             listen = returned.wait_event("ready")["listen"]
             assert listen == sharer.wait_event("ready")["listen"], "it must be found where the link says"
+            hurry(relay)
             getter.complete(timeout_s=60)
     assert relay.passed_bytes < 60 * MIB
     assert differences(tmp_path / "a", tmp_path / "b") == []
@@ -94,6 +102,7 @@ def test_a_line_that_breaks_again_and_again_only_delays(slow, tmp_path):
         for passed_bytes in (1, 5 * MIB, 15 * MIB, 30 * MIB):
             wait_passed(relay, passed_bytes)
             relay.cut()
+        hurry(relay)
         getter.complete(timeout_s=90)
     assert relay.passed_bytes < 80 * MIB
     assert differences(tmp_path / "a", tmp_path / "b") == []
@@ -106,6 +115,7 @@ def test_the_source_may_change_while_it_is_got(slow, tmp_path):
         (tmp_path / "a/folder 0/file 0").write_bytes(b"edited meanwhile")
         (tmp_path / "a/large").unlink()
         make_random_file(tmp_path / "a/large", 8 * MIB, seed=3)
+        hurry(relay)
         getter.complete(timeout_s=60)
     assert differences(tmp_path / "a", tmp_path / "b") == []
 
@@ -130,6 +140,7 @@ def test_ctrl_c_ends_a_get_midway_and_the_rest_follows_later(slow, tmp_path):
         end_by_ctrl_c(getter)
     assert_nothing_is_half(tmp_path)
     first_bytes = relay.passed_bytes
+    hurry(relay)
     with get(link, tmp_path / "b", "--peer", relay.address) as getter:
         getter.complete()
     assert relay.passed_bytes - first_bytes < 20 * MIB, "a stop in good order keeps what is verified"
@@ -202,7 +213,7 @@ def test_a_full_disk_ends_in_a_sentence_and_with_room_it_completes(tmp_path, sma
         with get(link, small_disk / "b") as getter:
             assert getter.wait() == 5
             assert getter.wait_event("error")["message"]
-            assert "space" in getter.told()
+            assert "full" in getter.told()
         subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
         with get(link, small_disk / "b") as getter:
             assert getter.complete()["fetched_bytes"] < 24 * MIB

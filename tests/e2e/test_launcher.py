@@ -153,7 +153,7 @@ def test_a_moved_clone_sets_itself_up_again(clone, tmp_path):
     assert f"{tmp_path}/moved" in (tmp_path / "moved/.venv/bin/p2psync").read_text()
 
 
-def test_what_pip_cannot_do_is_said_and_tried_again_later(tmp_path):
+def test_what_pip_cannot_do_is_said_and_tried_again(tmp_path):
     launcher = make_clone(tmp_path / "clone")
     pyproject = tmp_path / "clone/pyproject.toml"
     pyproject.write_text(PYPROJECT.replace('"backend"', '"nothing"'))
@@ -161,8 +161,7 @@ def test_what_pip_cannot_do_is_said_and_tried_again_later(tmp_path):
     assert done.returncode == 1
     assert "setting up failed" in done.stderr
     assert 'Traceback (most recent call last):\n  File "' + str(SCRIPTS) not in done.stderr
-    pyproject.write_text(PYPROJECT)
-    assert run(launcher).returncode == 0
+    assert "setting up, once" in run(launcher).stderr
 
 
 def test_without_a_python_that_fits_it_says_which_one_is_needed(tmp_path):

@@ -3,9 +3,9 @@
 import json
 import os
 import socket
+import subprocess
 import sys
 import tomllib
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -28,12 +28,16 @@ def ready(tmp_path_factory):
 
 
 def assert_refused(done, code):
-    """One event of kind error on stdout, its sentence on stderr, no more."""
+    """A command with --json that ended so, with an error event that says why."""
     assert done.returncode == code, done
-    errors = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [event["message"] for event in errors if event["event"] == "error"], done
-    assert all(event["kind"] for event in errors if event["event"] == "error")
-    assert_is_a_sentence(done.stderr)
+    assert_explained([json.loads(line) for line in done.stdout.splitlines()])
+
+
+def assert_explained(events):
+    """Exactly one error, with a kind and a sentence."""
+    (error,) = (event for event in events if event["event"] == "error")
+    assert error["kind"]
+    assert_is_a_sentence(error["message"])
 
 
 def assert_is_a_sentence(text):
@@ -108,22 +112,42 @@ def test_what_is_not_built_yet_says_so_in_one_sentence_and_exits_2(ready, tmp_pa
     assert not (tmp_path / "folder/.p2psync").exists()
 
 
-def test_a_link_with_any_one_wrong_character_is_refused(ready, tmp_path):
-    code = code_of(ready["link"])
-    wrong = []
+# The command again and again in one process: a hundred starts would take a minute.
+AGAIN_AND_AGAIN = """
+import json, sys
+from p2psync.cli.main import main
+codes = []
+for link in json.loads(sys.argv[1]):
+    sys.argv = ["p2psync", "get", "--json", "--timeout", "1", "--no-lan", "--", link, sys.argv[-1]]
+    try:
+        main()
+    except SystemExit as end:
+        codes.append(end.code)
+print(codes, file=sys.stderr)
+"""
+
+
+def wrong_links(code):
+    """Return the link's code with each character replaced in turn, and some with more or fewer."""
     for place in range(len("p2psync:"), len(code)):
-        other = BASE32[(BASE32.index(code[place]) + 1 + place) % 32]
-        other = other if other != code[place] else BASE32[BASE32.index(code[place]) - 1]
-        wrong.append(code[:place] + other + code[place + 1 :])
-    wrong += [code[:-1], code + "a", code[:20] + code[21:], code[1:], "p2psync:", ""]
+        other = BASE32[(BASE32.index(code[place]) + 1 + place % 31) % 32]
+        yield code[:place] + other + code[place + 1 :]
+    yield from (code[:-1], code + "a", code[:20] + code[21:], code[1:], "p2psync:", "")
 
-    def attempt(link):
-        return ask("get", "--json", "--timeout", "1", *LOOPBACK, "--", link, tmp_path / "b")
 
-    with ThreadPoolExecutor(2) as pool:
-        for done in pool.map(attempt, wrong):
-            assert_refused(done, 2)
+def test_a_link_with_any_one_wrong_character_is_refused(ready, tmp_path):
+    wrong = list(wrong_links(code_of(ready["link"])))
+    assert len(wrong) > 100
+    command = [sys.executable, "-c", AGAIN_AND_AGAIN, json.dumps(wrong), tmp_path / "b"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.stderr == f"{[2] * len(wrong)}\n"
+    assert done.stdout.count('"error"') == len(wrong)
     assert not (tmp_path / "b").exists()
+
+
+def test_a_link_with_a_wrong_character_is_refused_in_a_sentence(ready, tmp_path):
+    wrong = next(wrong_links(code_of(ready["link"])))
+    assert_refused(ask("get", wrong, tmp_path / "b", "--json", *LOOPBACK), 2)
 
 
 @pytest.mark.parametrize("extra", ["peer=nonsense", "peer=127.0.0.1:99999", "tr=ftp://x/", "what=ever", "%"])
@@ -145,17 +169,17 @@ def test_a_wrong_address_is_refused(tmp_path, option):
     (tmp_path / "a").mkdir()
     with share(tmp_path / "a", *option) as sharer:
         assert sharer.wait() == 2
-        assert_is_a_sentence(sharer.stderr)
+        assert_explained(sharer.events)
 
 
 def test_a_port_that_is_taken_is_refused(tmp_path):
     (tmp_path / "a").mkdir()
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        address = "127.0.0.1:" + str(taken.getsockname()[1])
-        with share(tmp_path / "a", "--listen", address, "--no-lan") as sharer:
+        port = str(taken.getsockname()[1])
+        with share(tmp_path / "a", "--listen", f"127.0.0.1:{port}", "--no-lan") as sharer:
             assert sharer.wait() in (2, 5)
-            assert address in sharer.told()
-            assert_is_a_sentence(sharer.stderr)
+            assert port in sharer.told()
+            assert_explained(sharer.events)
 
 
 def test_a_file_or_nothing_where_the_shared_folder_should_be_is_refused(tmp_path):
@@ -163,8 +187,7 @@ def test_a_file_or_nothing_where_the_shared_folder_should_be_is_refused(tmp_path
     for name in ("file", "nothing", "file/below"):
         with share(tmp_path / name) as sharer:
             assert sharer.wait() in (2, 5)
-            assert sharer.wait_event("error")["message"]
-            assert_is_a_sentence(sharer.stderr)
+            assert_explained(sharer.events)
 
 
 def test_a_file_where_the_folder_should_go_is_refused_and_kept(ready, tmp_path):
@@ -172,8 +195,7 @@ def test_a_file_where_the_folder_should_go_is_refused_and_kept(ready, tmp_path):
     for name in ("file", "file/below"):
         with get(ready["link"], tmp_path / name, "--timeout", "2") as getter:
             assert getter.wait() in (2, 5)
-            assert getter.wait_event("error")["message"]
-            assert_is_a_sentence(getter.stderr)
+            assert_explained(getter.events)
     assert (tmp_path / "file").read_bytes() == b"precious"
 
 
@@ -183,8 +205,7 @@ def test_a_folder_that_may_not_be_read_is_refused(tmp_path, mode):
     (tmp_path / "a").chmod(mode)
     with share(tmp_path / "a", prefix=AS_A_USER) as sharer:
         assert sharer.wait() == 5
-        assert sharer.wait_event("error")["message"]
-        assert_is_a_sentence(sharer.stderr)
+        assert_explained(sharer.events)
     (tmp_path / "a").chmod(0o755)
 
 
@@ -193,7 +214,7 @@ def test_a_folder_that_may_not_be_written_is_refused(ready, tmp_path):
     for target in (tmp_path / "b", tmp_path / "b/new"):
         with get(ready["link"], target, "--timeout", "2", prefix=AS_A_USER) as getter:
             assert getter.wait() == 5
-            assert_is_a_sentence(getter.stderr)
+            assert_explained(getter.events)
 
 
 @pytest.mark.parametrize("where", ["as the link says", "nowhere"])
@@ -202,7 +223,7 @@ def test_nobody_reachable_exits_3_after_the_time_given(ready, tmp_path, where):
     with get(link, tmp_path / "b", "--timeout", "1") as getter:
         getter.wait_event("listening")
         assert getter.wait(timeout_s=4) == 3
-        assert getter.wait_event("error")["message"]
+        assert_explained(getter.events)
 
 
 def test_a_peer_that_never_answers_exits_3_after_the_time_given(ready, tmp_path):
@@ -221,11 +242,21 @@ def test_members_of_another_folder_are_no_peers(ready, tmp_path):
         assert sharer.is_running()
 
 
+def test_without_json_the_sentence_is_on_stderr_and_stdout_is_empty(ready, tmp_path):
+    for arguments, code in (
+        (("get", ready["link"][:-9], tmp_path / "b", "--no-lan"), 2),
+        (("get", ready["link"], tmp_path / "b", "--timeout", "0.5", *LOOPBACK), 3),
+    ):
+        done = ask(*arguments)
+        assert (done.returncode, done.stdout) == (code, "")
+        assert_is_a_sentence(done.stderr.strip().splitlines()[-1])
+
+
 def test_two_programs_do_not_work_on_one_folder(tmp_path):
     make_random_tree(tmp_path / "a", 3, seed=1)
     with share(tmp_path / "a") as first:
         first.wait_event("ready")
         with share(tmp_path / "a") as second:
             assert second.wait() in (2, 5)
-            assert_is_a_sentence(second.stderr)
+            assert_explained(second.events)
         assert first.is_running()

@@ -230,3 +230,14 @@ def test_lab_hosts_hear_each_other_until_the_plug_is_pulled():
 def test_eventually_gives_up_with_the_last_answer():
     with pytest.raises(AssertionError, match="the tide"):
         eventually(lambda: 0, "the tide", timeout_s=0.05)
+
+
+def test_when_a_test_fails_every_program_of_it_is_heard():
+    with (
+        pytest.raises(AssertionError) as caught,
+        Program(sys.executable, "-c", PRINTER + "sys.exit('the reason')") as culprit,
+        Program(sys.executable, "-c", PRINTER) as victim,
+    ):
+        culprit.wait()
+        victim.wait_event("matched")
+    assert any("the reason" in note for note in caught.value.__notes__)

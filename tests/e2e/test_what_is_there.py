@@ -14,13 +14,14 @@ MIB = 1 << 20
 CONTROL_BYTES = 512 << 10
 
 
-@pytest.fixture
-def shared(tmp_path):
-    """A shared folder of 200 small files and one of 16 MiB: the sharer, its folder, its link."""
-    make_random_tree(tmp_path / "a", 200, seed=1)
-    make_random_file(tmp_path / "a/large", 16 * MIB, seed=2)
-    with share(tmp_path / "a") as sharer:
-        yield sharer, tmp_path / "a", sharer.wait_event("ready")
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """A shared folder of 200 small files and one of 16 MiB, which no test changes: the folder, and its `ready`."""
+    folder = tmp_path_factory.mktemp("shared") / "a"
+    make_random_tree(folder, 200, seed=1)
+    make_random_file(folder / "large", 16 * MIB, seed=2)
+    with share(folder) as sharer:
+        yield folder, sharer.wait_event("ready")
 
 
 def kept_contents(folder):
@@ -29,7 +30,7 @@ def kept_contents(folder):
 
 
 def test_a_full_copy_made_by_hand_is_recognised_and_nothing_travels(shared, tmp_path):
-    _, folder, ready = shared
+    folder, ready = shared
     shutil.copytree(folder, tmp_path / "b", symlinks=True, ignore=shutil.ignore_patterns(".p2psync"))
     with (
         Relay(ready["listen"]) as relay,
@@ -37,14 +38,14 @@ def test_a_full_copy_made_by_hand_is_recognised_and_nothing_travels(shared, tmp_
     ):
         matched = getter.complete()
         assert relay.passed_bytes < CONTROL_BYTES
-    assert matched["reused_bytes"] == size_bytes(folder) - size_bytes(folder / ".p2psync")
+    assert matched["reused_bytes"] == ready["bytes"] == size_bytes(folder)
     assert matched["fetched_bytes"] < CONTROL_BYTES
     assert differences(folder, tmp_path / "b") == []
     assert kept_contents(tmp_path / "b") == []
 
 
 def test_half_a_copy_lets_only_the_other_half_travel(shared, tmp_path):
-    _, folder, ready = shared
+    folder, ready = shared
     (tmp_path / "b").mkdir()
     shutil.copy2(folder / "large", tmp_path / "b/large")
     small_bytes = ready["bytes"] - 16 * MIB
@@ -59,7 +60,7 @@ def test_half_a_copy_lets_only_the_other_half_travel(shared, tmp_path):
 
 
 def test_contents_under_another_name_are_copied_not_fetched(shared, tmp_path):
-    _, folder, ready = shared
+    folder, ready = shared
     (tmp_path / "b").mkdir()
     shutil.copyfile(folder / "large", tmp_path / "b/the same thing under my own name")
     with get(ready["link"], tmp_path / "b") as getter:
@@ -68,7 +69,7 @@ def test_contents_under_another_name_are_copied_not_fetched(shared, tmp_path):
 
 
 def test_getting_again_fetches_nothing(shared, tmp_path):
-    _, folder, ready = shared
+    folder, ready = shared
     with get(ready["link"], tmp_path / "b") as getter:
         getter.complete()
     with get(ready["link"], tmp_path / "b") as getter:
@@ -92,7 +93,7 @@ def test_an_older_version_is_brought_up_to_date_by_what_changed(tmp_path):
 
 
 def test_local_additions_are_reported_and_left_alone(shared, tmp_path):
-    _, folder, ready = shared
+    folder, ready = shared
     (tmp_path / "b/my folder").mkdir(parents=True)
     (tmp_path / "b/my notes").write_bytes(b"mine")
     (tmp_path / "b/my folder/deeper").write_bytes(b"mine too")
@@ -105,7 +106,7 @@ def test_local_additions_are_reported_and_left_alone(shared, tmp_path):
 
 
 def test_exact_moves_local_additions_to_the_versions(shared, tmp_path):
-    _, folder, ready = shared
+    folder, ready = shared
     (tmp_path / "b/my folder").mkdir(parents=True)
     (tmp_path / "b/my notes").write_bytes(b"mine")
     (tmp_path / "b/my folder/deeper").write_bytes(b"mine too")
@@ -116,7 +117,7 @@ def test_exact_moves_local_additions_to_the_versions(shared, tmp_path):
 
 
 def test_a_file_of_the_users_own_that_is_replaced_is_kept(shared, tmp_path):
-    _, folder, ready = shared
+    folder, ready = shared
     (tmp_path / "b/folder 0").mkdir(parents=True)
     (tmp_path / "b/folder 0/file 0").write_bytes(b"what I wrote under this name")
     with get(ready["link"], tmp_path / "b") as getter:
@@ -126,7 +127,7 @@ def test_a_file_of_the_users_own_that_is_replaced_is_kept(shared, tmp_path):
 
 
 def test_an_edit_made_after_a_get_is_kept_when_the_next_get_replaces_it(shared, tmp_path):
-    _, folder, ready = shared
+    folder, ready = shared
     with get(ready["link"], tmp_path / "b") as getter:
         getter.complete()
     (tmp_path / "b/folder 0/file 0").write_bytes(b"my edit")
@@ -158,7 +159,7 @@ def test_deleted_at_the_source_is_deleted_where_it_was_got_but_not_the_users_own
 
 
 def test_a_users_folder_where_a_file_belongs_loses_nothing(shared, tmp_path):
-    _, _, ready = shared
+    _, ready = shared
     (tmp_path / "b/large/inner").mkdir(parents=True)
     (tmp_path / "b/large/inner/note").write_bytes(b"in the way")
     with get(ready["link"], tmp_path / "b") as getter:
@@ -169,7 +170,7 @@ def test_a_users_folder_where_a_file_belongs_loses_nothing(shared, tmp_path):
 
 
 def test_a_link_of_the_users_that_leads_outside_is_not_written_through(shared, tmp_path):
-    _, _, ready = shared
+    _, ready = shared
     (tmp_path / "outside").mkdir()
     (tmp_path / "b").mkdir()
     (tmp_path / "b/folder 0").symlink_to(tmp_path / "outside")
@@ -179,7 +180,7 @@ def test_a_link_of_the_users_that_leads_outside_is_not_written_through(shared, t
 
 
 def test_no_copy_is_left_in_the_state_folder(shared, tmp_path):
-    _, folder, ready = shared
+    folder, ready = shared
     with get(ready["link"], tmp_path / "b") as getter:
         getter.complete()
     assert size_bytes(tmp_path / "b/.p2psync") < MIB

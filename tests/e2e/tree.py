@@ -37,8 +37,8 @@ NAMES = (
 )
 NOT_UTF_8 = (b"latin-1 \xe5\xe4\xf6", b"\xff\xfe\xfd", b"cut short \xf0\x9f\x8e")
 DEPTH = 60
-# 1921 and 2400: outside 32 bits of seconds on both sides, inside what ext4 can hold.
-MTIMES_NS = (-1_535_000_000_123_456_789, 0, 1, 1_700_000_000_999_999_999, 13_569_465_600_000_000_001)
+# 1921 and 2261: outside 32 bits of seconds on both sides, inside 64 bits of nanoseconds.
+MTIMES_NS = (-1_535_000_000_123_456_789, 0, 1, 1_700_000_000_999_999_999, 9_183_110_400_000_000_001)
 SPARSE_BYTES = 8 << 20
 
 
@@ -84,8 +84,9 @@ def make_random_tree(root: Path, files: int, *, seed: int, largest_bytes: int = 
 
 
 def size_bytes(root: Path) -> int:
-    """Add up the sizes of the files below `root`."""
-    return sum(path.lstat().st_size for path in root.rglob("*") if path.is_file() and not path.is_symlink())
+    """Add up the sizes of the files below `root`, its `.p2psync` aside."""
+    files = (path for path in root.rglob("*") if path.is_file() and not path.is_symlink())
+    return sum(path.lstat().st_size for path in files if path.relative_to(root).parts[0] != ".p2psync")
 
 
 def _write(path: bytes, content: bytes) -> None:

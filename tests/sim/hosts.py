@@ -1,6 +1,7 @@
 """Whole swarms on simulated hosts: each with a store in memory, all after one made-up manifest."""
 
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import trio
 from p2psync.blocks.block import block_id
 from p2psync.blocks.need import PageHolding, Run
 from p2psync.errors import IntegrityError
-from p2psync.ids import BlockId, PeerAddress
+from p2psync.ids import BlockId, DeviceId, PeerAddress
 from p2psync.manifest.head import Standing
 from p2psync.store.base import BlockStore
 from p2psync.store.memory import MemoryStore
@@ -19,7 +20,8 @@ from p2psync.swarm.heads import JudgedHead
 from p2psync.swarm.link import Stream
 from p2psync.swarm.statistics import SwarmEvent
 from p2psync.swarm.swarm import Swarm, SwarmContext
-from tests.sim.net import Host, Net
+from tests.sim.net import Host, Net, SimStream
+from tests.sim.raw_peer import RawPeer, Script
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ class SimPeer:
             listen_port=1,
             agent=name,
         )
-        access = ThreadedStore(store or self.memory, limiter, run_sync=in_place)
+        access = ThreadedStore(self.memory if store is None else store, limiter, run_sync=in_place)
         self.swarm = Swarm(access, context, random.Random(name))
 
     def share(self) -> None:
@@ -172,13 +174,42 @@ class SimPeer:
             yield batch
 
 
+class ScriptedHost:
+    """A host where a script answers whoever dials; connections are counted."""
+
+    def __init__(self, net: Net, name: str, script: Script) -> None:
+        self.net = net
+        self.host = Host(name)
+        self.address = PeerAddress(name, 1)
+        self.script = script
+        self.dialled_by: Counter[DeviceId] = Counter()
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        accepted = self.net.listen(self.host, self.address)
+        async with trio.open_nursery() as nursery:
+            task_status.started()
+            async for stream in accepted:
+                self.dialled_by[stream.device] += 1
+                nursery.start_soon(self._answer, stream)
+
+    async def _answer(self, stream: SimStream) -> None:
+        try:
+            await self.script(RawPeer(stream))
+        except (trio.BrokenResourceError, EOFError):
+            pass
+        finally:
+            stream.close()
+
+
 @asynccontextmanager
-async def running(*peers: SimPeer) -> AsyncIterator[trio.Nursery]:
+async def running(*peers: SimPeer | ScriptedHost) -> AsyncIterator[trio.Nursery]:
     """Run peers that all know each other's addresses."""
     async with trio.open_nursery() as nursery:
         for peer in peers:
             await nursery.start(peer.run)
         for peer in peers:
+            if isinstance(peer, ScriptedHost):
+                continue
             peer.swarm.add_addresses([other.address for other in peers if other is not peer])
         yield nursery
         nursery.cancel_scope.cancel()

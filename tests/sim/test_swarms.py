@@ -3,6 +3,9 @@
 import pytest
 import trio
 
+from p2psync.errors import StoreError
+from p2psync.manifest.head import Standing
+from p2psync.store.memory import MemoryStore
 from tests.sim.hosts import SimPeer, all_get, make_folder, running
 from tests.sim.net import Net
 
@@ -10,11 +13,11 @@ MIB = 1 << 20
 
 
 @pytest.fixture
-def net(autojump_clock: trio.testing.MockClock) -> Net:
+def net() -> Net:
     return Net()
 
 
-async def test_one_getter_gets_everything_from_one_seed(net):
+async def test_one_getter_gets_everything_from_one_seed(autojump_clock, net):
     folder = make_folder([18_000] * 300 + [MIB, 3 * MIB + 5, 4 * MIB, 1, 70_000])
     seed, getter = SimPeer(net, "seed", folder), SimPeer(net, "getter", folder)
     seed.share()
@@ -25,7 +28,7 @@ async def test_one_getter_gets_everything_from_one_seed(net):
 
 
 @pytest.mark.parametrize("getters", [2, 4, 8])
-async def test_every_getter_serves_the_others(net, getters):
+async def test_every_getter_serves_the_others(autojump_clock, net, getters):
     folder = make_folder([256 << 10] * 128)
     rate = 10 * MIB
     seed = SimPeer(net, "seed", folder, rate=rate)
@@ -38,3 +41,129 @@ async def test_every_getter_serves_the_others(net, getters):
     print(f"{getters} getters: seed uploaded {uploaded:.2f} copies, last one done after {took:.2f} F")
     assert uploaded < 5
     assert sum(peer.memory.rewritten for peer in others) <= len(folder.blocks) * 0.02 * getters
+
+
+async def test_the_others_complete_when_the_seed_leaves_after_its_first_copy(autojump_clock, net):
+    folder = make_folder([256 << 10] * 96)
+    rate = 10 * MIB
+    seed = SimPeer(net, "seed", folder, rate=rate)
+    others = [SimPeer(net, f"getter {n}", folder, rate=rate) for n in range(4)]
+    seed.share()
+
+    async def leave_when_all_is_out() -> None:
+        while set().union(*(peer.memory.ids() for peer in others)) != set(folder.blocks):  # noqa: ASYNC110 - virtual time
+            await trio.sleep(0.05)
+        seed.leave()
+
+    async with running(seed, *others) as nursery:
+        nursery.start_soon(leave_when_all_is_out)
+        await all_get(*others, within_s=30)
+        assert seed.scope.cancelled_caught
+
+
+async def test_a_network_cut_for_a_minute_is_found_again_within_seconds(autojump_clock, net):
+    folder = make_folder([256 << 10] * 64)
+    seed, getter = SimPeer(net, "seed", folder, rate=2 * MIB), SimPeer(net, "getter", folder)
+    seed.share()
+    async with running(seed, getter) as nursery:
+        nursery.start_soon(getter.get)
+        await trio.sleep(3)
+        held = len(getter.memory)
+        net.cut(seed.host)
+        await trio.sleep(60)
+        assert not getter.swarm.statistics().links
+        net.heal(seed.host)
+        await trio.sleep(16)
+        assert len(getter.memory) > held
+        await trio.sleep(10)
+    assert getter.took_s < 60 + 3 + 8 + 16
+    assert getter.memory.rewritten == 0
+
+
+async def test_a_seed_that_returns_is_found_again_within_seconds(autojump_clock, net):
+    folder = make_folder([256 << 10] * 64)
+    seed, getter = SimPeer(net, "seed", folder, rate=2 * MIB), SimPeer(net, "getter", folder)
+    seed.share()
+    again = SimPeer(net, "seed", folder)
+    again.share()
+    async with running(seed, getter) as nursery:
+        nursery.start_soon(getter.get)
+        await trio.sleep(3)
+        seed.leave()
+        await trio.sleep(60)
+        await nursery.start(again.run)
+        await trio.sleep(16)
+    assert getter.took_s < 80
+    assert getter.memory.rewritten == 0
+
+
+async def test_peers_that_dial_each_other_keep_one_link(autojump_clock, net):
+    folder = make_folder([1000])
+    peers = [SimPeer(net, f"peer {n}", folder) for n in range(4)]
+    async with running(*peers):
+        await trio.sleep(30)
+        for peer in peers:
+            devices = [link.device for link in peer.swarm.statistics().links]
+            assert sorted(devices) == sorted(other.host.device for other in peers if other is not peer)
+
+
+async def test_a_peer_that_dials_itself_forgets_the_address(autojump_clock, net):
+    peer = SimPeer(net, "peer", make_folder([1000]))
+    async with running(peer):
+        peer.swarm.add_addresses([peer.address])
+        await trio.sleep(5)
+        assert not peer.swarm.statistics().addresses
+        assert not peer.swarm.statistics().links
+
+
+async def test_a_newer_head_reaches_everybody(autojump_clock, net):
+    old, new = make_folder([1000] * 10), make_folder([1000] * 20, seq=2, seed=2)
+    seed, getter = SimPeer(net, "seed", old), SimPeer(net, "getter", old)
+    seed.share()
+    async with running(seed, getter):
+        await all_get(getter, within_s=5)
+        seed.folder = getter.folder = new
+        seed.share()
+        await all_get(getter, within_s=5)
+
+
+async def test_an_older_head_is_told_of_and_not_followed(autojump_clock, net):
+    seed, getter = SimPeer(net, "seed", make_folder([1000])), SimPeer(net, "getter", make_folder([1000], seq=7))
+    seed.share()
+    getter.seen_seq = 7
+    async with running(seed, getter):
+        with trio.move_on_after(20) as scope:
+            await getter.swarm.next_head()
+        assert scope.cancelled_caught
+        assert [link.standing for link in getter.swarm.statistics().links] == [Standing.OLDER]
+
+
+async def test_a_fetch_that_is_cancelled_leaves_nothing_behind(autojump_clock, net):
+    folder = make_folder([256 << 10] * 64)
+    seed, getter = SimPeer(net, "seed", folder, rate=2 * MIB), SimPeer(net, "getter", folder)
+    seed.share()
+    async with running(seed, getter):
+        with trio.move_on_after(2):
+            await getter.get()
+        await trio.sleep(5)
+        assert [link.in_flight_bytes for link in getter.swarm.statistics().links] == [0]
+        await getter.get_blocks()
+    assert getter.memory.rewritten <= 16
+
+
+class FullStore(MemoryStore):
+    """A disk that is full after some blocks."""
+
+    def write(self, blocks):
+        if len(self) > 10:
+            raise StoreError("the disk is full", transient=True)
+        return super().write(blocks)
+
+
+async def test_a_full_disk_is_told_to_the_caller(autojump_clock, net):
+    folder = make_folder([256 << 10] * 64)
+    seed, getter = SimPeer(net, "seed", folder), SimPeer(net, "getter", folder, store=FullStore())
+    seed.share()
+    async with running(seed, getter):
+        with pytest.raises(StoreError), trio.fail_after(5):
+            await getter.get()

@@ -95,13 +95,15 @@ class Getter:
                 nursery.cancel_scope.cancel()
         return matched[-1]
 
-    def versions(self) -> dict[bytes, object]:
-        """What has been moved aside, by path, without the name of the pull that did it."""
-        kept = {}
+    def versions(self) -> set[tuple[bytes, bytes]]:
+        """What has been moved aside: (path, content or target) of each."""
         directory = self.root / STATE_NAME / "versions"
-        for moved in sorted(directory.iterdir()) if directory.exists() else []:
-            kept |= {path: state[3] for path, state in tree(moved).items() if state[0] != "directory"}
-        return kept
+        pulls = directory.iterdir() if directory.exists() else []
+        return {item for pull in pulls for item in contents(pull).items()}
+
+    def moved_aside(self) -> set[bytes]:
+        """The contents of what has been moved aside."""
+        return {data for _, data in self.versions()}
 
     def close(self) -> None:
         self.folder.close()
@@ -173,3 +175,16 @@ def _look(handle: int, path: bytes, found: dict[bytes, tuple[str, int, int, byte
 def contents(root: Path) -> dict[bytes, bytes]:
     """Return the files' contents and the links' targets by path."""
     return {path: state[3] for path, state in tree(root).items() if state[0] in ("file", "link")}
+
+
+def make_deep(root: Path, depth: int, data: bytes) -> None:
+    """Make nested directories with one file at the bottom, whose path no system call would take as a whole."""
+    handle = os.open(root, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("d" * 200, dir_fd=handle)
+        below = os.open("d" * 200, os.O_RDONLY, dir_fd=handle)
+        os.close(handle)
+        handle = below
+    with open(os.open("bottom", os.O_WRONLY | os.O_CREAT, 0o644, dir_fd=handle), "wb") as file:
+        file.write(data)
+    os.close(handle)

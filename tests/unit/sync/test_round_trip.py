@@ -5,7 +5,7 @@ import random
 from pathlib import Path
 
 from p2psync.blocks.block import block_id
-from tests.unit.sync.folders import following, sharing, tree
+from tests.unit.sync.folders import following, make_deep, sharing, tree
 
 YEAR_2100_NS = 4_102_444_800 * 10**9 + 123_456_789
 
@@ -16,9 +16,10 @@ def random_bytes(seed: int, size: int) -> bytes:
 
 def make_strange_tree(root: Path) -> None:
     names = [
-        b"plain", b"two words", b" leading and trailing ", b"new\nline", b"tab\there", b"-rf", b"--", b"*?[a]", b"'\"`$(x)",
+        b"plain", b"two words", b"UPPER", b"upper",
+        b" leading and trailing ", b"new\nline", b"tab\there", b"-rf", b"--", b"*?[a]", b"'\"`$(x)",
         b"back\\slash", b"con:", b"not utf-8 \xff\xfe\x80", "räksmörgås 动作 🎈".encode(), "e\u0301".encode(),
-        "\u00e9".encode(), b".hidden", b"...", b"\x01\x7f", b"n" * 255, b"\xf0\x9f\x8e\x88" * 63, b"UPPER", b"upper",
+        "\u00e9".encode(), b".hidden", b"...", b"\x01\x7f", b"n" * 255, b"\xf0\x9f\x8e\x88" * 63,
     ]  # fmt: skip
     for number, name in enumerate(names):
         (root / os.fsdecode(name)).write_bytes(random_bytes(number, 100 * number))
@@ -39,8 +40,8 @@ def make_strange_tree(root: Path) -> None:
         file.write(b"front")
         file.seek(40_000_000)
         file.write(b"back")
-    for name, target in {"absolute": "/etc/hostname", "relative": "plain", "dangling": "no/such/thing", "up": "../..",
-                         "self": "self", "directory link": "directories", "t": "\udcff\n " + "t" * 200}.items():  # fmt: skip
+    for name, target in {"absolute": "/etc/hostname", "relative": "plain", "dangling": "no/such/thing", "up": "..",
+                         "self": "self", "to directory": "nested", "t": "\udcff\n " + "t" * 200}.items():  # fmt: skip
         os.symlink(target, root / name)
     os.utime(root / "dangling", ns=(0, 86_400 * 10**9 + 1), follow_symlinks=False)
     for mode in (0o000, 0o400, 0o555, 0o644, 0o777, 0o111, 0o200):
@@ -61,23 +62,10 @@ def make_strange_tree(root: Path) -> None:
         directory.chmod(mode)
 
 
-def make_deep(root: Path, depth: int, name: str) -> None:
-    """Make nested directories whose path no system call would take as a whole."""
-    handle = os.open(root, os.O_RDONLY)
-    for _ in range(depth):
-        os.mkdir(name, dir_fd=handle)
-        below = os.open(name, os.O_RDONLY, dir_fd=handle)
-        os.close(handle)
-        handle = below
-    with open(os.open("bottom", os.O_WRONLY | os.O_CREAT, dir_fd=handle), "wb") as file:
-        file.write(b"deep")
-    os.close(handle)
-
-
 async def test_a_strange_tree_arrives_exactly(tmp_path):
     with sharing(tmp_path / "a") as a, following(tmp_path / "b", a.swarm) as b:
         make_strange_tree(a.root)
-        make_deep(a.root, 60, "d" * 200)
+        make_deep(a.root, 60, b"deep")
         expected = tree(a.root)
         a.publish()
         assert a.report.problems == []
@@ -105,8 +93,8 @@ async def test_a_second_get_and_a_second_publish_find_nothing_to_do(tmp_path):
 
 async def test_holes_stay_holes(tmp_path):
     with sharing(tmp_path / "a") as a, following(tmp_path / "b", a.swarm) as b:
-        with open(a.root / "sparse", "wb") as file:
-            file.truncate(200_000_000)
+        (a.root / "sparse").touch()
+        os.truncate(a.root / "sparse", 200_000_000)
         a.publish()
         await b.get()
         status = (b.root / "sparse").stat()

@@ -1,0 +1,244 @@
+"""What misbehaving members can and cannot do to a getter; each is played by a script that speaks raw bytes."""
+
+import pytest
+import trio
+
+from p2psync.swarm.statistics import LinkDown
+from tests.sim import raw_peer
+from tests.sim.hosts import MadeUpFolder, ScriptedHost, SimPeer, all_get, make_folder, running
+from tests.sim.net import Net
+from tests.sim.raw_peer import RawPeer
+
+MIB = 1 << 20
+DUPLICATE = "another link to the same device stays"
+
+
+@pytest.fixture
+def net() -> Net:
+    return Net()
+
+
+@pytest.fixture
+def folder() -> MadeUpFolder:
+    return make_folder([256 << 10] * 64 + [3 * MIB])
+
+
+async def claim_everything(peer: RawPeer, folder: MadeUpFolder) -> None:
+    await peer.hello()
+    await peer.read_until(raw_peer.HELLO)
+    await peer.send(raw_peer.HEAD, folder.head)
+    await peer.send_control(raw_peer.HAVE, {b"complete": folder.root})
+
+
+async def serve_honestly(peer: RawPeer, folder: MadeUpFolder) -> None:
+    while True:
+        for id_ in await peer.read_wanted():
+            data = folder.blocks[id_]
+            if len(data) <= MIB:
+                await peer.send_blocks([(id_, data)])
+                continue
+            for at in range(0, len(data), MIB):
+                head = id_ + len(data).to_bytes(4, "big") + at.to_bytes(4, "big")
+                await peer.send(raw_peer.PART, head + data[at : at + MIB])
+
+
+def endings(peer: SimPeer, of: ScriptedHost) -> list[str]:
+    return [e.ending for e in peer.events if isinstance(e, LinkDown) and e.device == of.host.device]
+
+
+async def get_beside(net, folder, script, *, within_s: float) -> tuple[SimPeer, ScriptedHost]:
+    """Get the folder from an honest seed of 8 MiB/s and a scripted peer."""
+    seed, getter = SimPeer(net, "seed", folder, rate=8 * MIB), SimPeer(net, "getter", folder)
+    bad = ScriptedHost(net, "bad", script)
+    seed.share()
+    async with running(seed, getter, bad):
+        await all_get(getter, within_s=within_s)
+    return getter, bad
+
+
+async def test_a_scripted_honest_peer_is_a_good_source(autojump_clock, net, folder):
+    async def script(peer):
+        await claim_everything(peer, folder)
+        await serve_honestly(peer, folder)
+
+    getter, honest = SimPeer(net, "getter", folder), ScriptedHost(net, "honest", script)
+    async with running(getter, honest):
+        await all_get(getter, within_s=10)
+    assert getter.swarm.statistics().bans == {}
+
+
+async def test_a_liar_is_banned_and_nothing_of_it_is_kept(autojump_clock, net, folder):
+    async def script(peer):
+        await claim_everything(peer, folder)
+        while True:
+            await peer.send_blocks([(id_, b"junk") for id_ in await peer.read_wanted()])
+
+    getter, liar = await get_beside(net, folder, script, within_s=8)
+    statistics = getter.swarm.statistics()
+    assert list(statistics.bans) == [liar.host.device]
+    assert statistics.wrong_blocks > 0
+    assert liar.dialled_by[getter.host.device] == 1
+
+
+async def test_a_liar_that_hangs_up_at_once_is_banned_too(autojump_clock, net, folder):
+    async def script(peer):
+        await claim_everything(peer, folder)
+        await peer.send_blocks([((await peer.read_wanted())[0], b"junk")])
+
+    getter, liar = await get_beside(net, folder, script, within_s=8)
+    assert list(getter.swarm.statistics().bans) == [liar.host.device]
+
+
+async def test_a_peer_that_never_answers_costs_little_time(autojump_clock, net, folder):
+    async def script(peer):
+        await claim_everything(peer, folder)
+        while True:
+            await peer.read_wanted()
+
+    await get_beside(net, folder, script, within_s=12)
+
+
+async def test_a_peer_that_never_answers_is_dropped_even_if_it_is_the_only_one(autojump_clock, net, folder):
+    async def script(peer):
+        await claim_everything(peer, folder)
+        while True:
+            await peer.read_wanted()
+
+    getter, mute = SimPeer(net, "getter", folder), ScriptedHost(net, "mute", script)
+    async with running(getter, mute) as nursery:
+        nursery.start_soon(getter.get)
+        await trio.sleep(45)
+        assert "it owes blocks and sends none" in endings(getter, mute)
+
+
+async def trickle(peer: RawPeer, data: bytes) -> None:
+    for at in range(len(data)):
+        await peer.send_raw(data[at : at + 1])
+        await trio.sleep(1)
+
+
+async def test_a_trickle_of_a_block_costs_little_time(autojump_clock, net, folder):
+    async def script(peer):
+        await claim_everything(peer, folder)
+        id_ = (await peer.read_wanted())[0]
+        await trickle(peer, b"\x00\x10\x00\x00\x06" + id_ + b"\x00\x10\x00\x00" + bytes(4) + bytes(1000))
+
+    await get_beside(net, folder, script, within_s=12)
+
+
+async def test_a_trickle_is_dropped_even_if_it_is_the_only_peer(autojump_clock, net, folder):
+    async def script(peer):
+        await claim_everything(peer, folder)
+        id_ = (await peer.read_wanted())[0]
+        await trickle(peer, b"\x00\x10\x00\x00\x06" + id_ + b"\x00\x10\x00\x00" + bytes(4) + bytes(1000))
+
+    getter, slow = SimPeer(net, "getter", folder), ScriptedHost(net, "slow", script)
+    async with running(getter, slow) as nursery:
+        nursery.start_soon(getter.get)
+        await trio.sleep(45)
+        assert endings(getter, slow)
+
+
+async def test_a_trickled_hello_is_not_waited_for(autojump_clock, net, folder):
+    getter = SimPeer(net, "getter", folder)
+    slow = ScriptedHost(net, "slow", lambda peer: trickle(peer, b"\x00\x00\x01\x00\x00" + bytes(255)))
+    async with running(getter, slow):
+        await trio.sleep(11)
+        assert [a.last_failure for a in getter.swarm.statistics().addresses] == ["it did not say HELLO in time"]
+
+
+async def test_an_honest_peer_of_50_kib_a_second_is_never_dropped(autojump_clock, net):
+    folder = make_folder([MIB] * 6 + [4 * MIB])
+    seed, getter = SimPeer(net, "seed", folder, rate=50 << 10), SimPeer(net, "getter", folder)
+    seed.share()
+    async with running(seed, getter):
+        await all_get(getter, within_s=folder.size_bytes / (50 << 10) * 1.1 + 5)
+        assert {e.ending for e in getter.events if isinstance(e, LinkDown)} <= {DUPLICATE}
+    assert getter.swarm.statistics().wasted_bytes == 0
+
+
+async def test_a_slow_seed_does_not_hold_back_the_end(autojump_clock, net):
+    folder = make_folder([MIB] * 40)
+    seed, getter = SimPeer(net, "seed", folder, rate=10 * MIB), SimPeer(net, "getter", folder)
+    slow = SimPeer(net, "slow", folder, rate=MIB / 4)
+    seed.share()
+    slow.share()
+    async with running(seed, slow, getter):
+        await all_get(getter, within_s=5.5)
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        (b"\xff\xff\xff\xff\x05", "frame"),
+        (b"\x00\x00\x00\x00\x00", "without a type"),
+        (b"\x00\x00\x00\x01\x00", "HELLO in state READY"),
+        (b"\x00\x00\x00\x04\x02abc", "canonical"),
+    ],
+)
+async def test_a_peer_that_breaks_the_protocol_loses_its_link_and_no_more(autojump_clock, net, folder, fault, sentence):
+    async def script(peer):
+        await claim_everything(peer, folder)
+        await peer.send_raw(fault)
+        await peer.read_to_end()
+
+    getter, bad = await get_beside(net, folder, script, within_s=8)
+    assert sentence in endings(getter, bad)[0]
+    assert getter.swarm.statistics().bans == {}
+
+
+async def test_a_head_with_a_wrong_signature_is_banned(autojump_clock, net, folder):
+    async def script(peer):
+        await peer.hello()
+        await peer.send(raw_peer.HEAD, b"forged")
+        await peer.read_to_end()
+
+    getter, bad = await get_beside(net, folder, script, within_s=8)
+    assert list(getter.swarm.statistics().bans) == [bad.host.device]
+
+
+async def test_a_peer_that_says_missing_to_everything_is_passed_over(autojump_clock, net, folder):
+    async def script(peer):
+        await claim_everything(peer, folder)
+        while True:
+            await peer.send(raw_peer.MISSING, b"".join(await peer.read_wanted()))
+
+    await get_beside(net, folder, script, within_s=8)
+
+
+async def test_a_peer_that_disconnects_in_the_middle_of_a_block_costs_that_block_only(autojump_clock, net, folder):
+    async def script(peer):
+        await claim_everything(peer, folder)
+        id_ = (await peer.read_wanted())[0]
+        await peer.send_raw(b"\x00\x04\x00\x29\x06" + id_ + b"\x00\x04\x00\x00" + bytes(4) + bytes(1000))
+
+    getter, _ = await get_beside(net, folder, script, within_s=8)
+    assert getter.memory.rewritten == 0
+
+
+async def test_blocks_that_nobody_asked_for_end_the_link(autojump_clock, net, folder):
+    async def script(peer):
+        await claim_everything(peer, folder)
+        while True:
+            await peer.send_blocks([(bytes(32), bytes(MIB))])
+
+    getter, flood = SimPeer(net, "getter", folder), ScriptedHost(net, "flood", script)
+    async with running(getter, flood):
+        await trio.sleep(0.4)
+        assert "nobody asked for" in endings(getter, flood)[0]
+        assert len(getter.memory) == 0
+
+
+async def test_too_many_wants_end_the_link(autojump_clock, net, folder):
+    seed = SimPeer(net, "seed", folder)
+    seed.share()
+
+    async def script(peer):
+        await peer.hello()
+        for n in range(100):
+            await peer.send(raw_peer.WANT, b"".join((n * 4096 + i).to_bytes(32, "big") for i in range(4096)))
+
+    greedy = ScriptedHost(net, "greedy", script)
+    async with running(seed, greedy):
+        await trio.sleep(1)
+        assert "wanted at once" in endings(seed, greedy)[0]

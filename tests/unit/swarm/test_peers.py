@@ -1,0 +1,87 @@
+"""When which address is dialled."""
+
+import random
+
+from p2psync.ids import PeerAddress
+from p2psync.swarm.peers import FIRST_RETRY_S, JITTER, MAX_ADDRESSES, MAX_RETRY_S, STEADY_S, PeerBook
+
+HERE, THERE = PeerAddress("here", 1), PeerAddress("there", 2)
+DEVICE = b"d" * 32
+
+
+def book(*addresses: PeerAddress) -> PeerBook:
+    made = PeerBook(random.Random(0))
+    made.add(addresses, 0.0)
+    return made
+
+
+def wait_after_failure(peers: PeerBook, now: float) -> float:
+    peers.failed(HERE, "no", now)
+    return dict(peers.records())[HERE].next_try - now
+
+
+def test_a_new_address_is_due_at_once():
+    assert book(HERE, THERE).due(0.0, []) == [HERE, THERE]
+
+
+def test_an_address_that_is_being_dialled_is_not_due():
+    peers = book(HERE)
+    peers.dialling(HERE)
+    assert peers.due(1e9, []) == []
+
+
+def test_waits_grow_from_half_a_second_to_a_bound():
+    peers = book(HERE)
+    waits = [wait_after_failure(peers, 100.0) for _ in range(40)]
+    assert waits[0] <= FIRST_RETRY_S * (1 + JITTER)
+    assert all(MAX_RETRY_S * (1 - JITTER) <= wait <= MAX_RETRY_S * (1 + JITTER) for wait in waits[6:])
+
+
+def test_an_address_learnt_again_keeps_its_history():
+    peers = book(HERE)
+    peers.failed(HERE, "no", 0.0)
+    peers.add([HERE], 0.0)
+    assert peers.due(0.0, []) == []
+
+
+def test_an_address_whose_device_is_linked_is_left_alone_until_the_link_ends():
+    peers = book(HERE)
+    peers.linked(HERE, DEVICE)
+    assert peers.due(1.0, [DEVICE]) == []
+    assert peers.due(1.0, []) == [HERE]
+
+
+def test_after_a_good_link_the_first_retry_is_quick():
+    peers = book(HERE)
+    for _ in range(10):
+        peers.failed(HERE, "no", 0.0)
+    peers.ended(HERE, "gone", lived_s=STEADY_S, now=100.0)
+    assert peers.due(101.0, []) == [HERE]
+
+
+def test_links_that_end_early_are_retried_later_and_later():
+    peers = book(HERE)
+    for _ in range(10):
+        peers.ended(HERE, "gone", lived_s=1.0, now=0.0)
+    assert peers.due(MAX_RETRY_S * (1 - JITTER) - 0.1, []) == []
+
+
+def test_a_banned_address_does_not_come_back():
+    peers = book(HERE)
+    peers.ban(DEVICE, HERE, "it lies")
+    peers.add([HERE], 1.0)
+    assert peers.due(1e9, []) == []
+    assert peers.is_banned(DEVICE)
+    assert peers.bans == {DEVICE: "it lies"}
+
+
+def test_our_own_address_does_not_come_back():
+    peers = book(HERE)
+    peers.forget(HERE)
+    peers.add([HERE], 1.0)
+    assert peers.due(1e9, []) == []
+
+
+def test_addresses_beyond_the_limit_are_ignored():
+    peers = book(*(PeerAddress("x", n) for n in range(1, MAX_ADDRESSES + 10)))
+    assert len(list(peers.records())) == MAX_ADDRESSES

@@ -1,0 +1,193 @@
+"""Each rule of the protocol has a test that its breach is refused."""
+
+import struct
+
+import pytest
+
+from p2psync.bencoding import encode
+from p2psync.errors import LocalProtocolError, RemoteProtocolError
+from p2psync.wire import limits
+from p2psync.wire.connection import TRANSITIONS, Connection, State, Step, next_state
+from p2psync.wire.messages import Blocks, Bye, Have, HeadOffer, Hello, Kind, Message, Part, Ping, Want
+
+A, B = b"\xaa" * 32, b"\xbb" * 32
+HELLO = encode({b"agent": b"x", b"features": [], b"port": 0, b"version": 1})
+
+
+def frame(kind: int, body: bytes = b"", *, length: int | None = None) -> bytes:
+    return struct.pack(">IB", len(body) + 1 if length is None else length, kind) + body
+
+
+def part(id_: bytes, total: int, offset: int, payload: bytes = b"") -> bytes:
+    return frame(Kind.PART, id_ + struct.pack(">II", total, offset) + payload)
+
+
+def feed(connection: Connection, data: bytes, *, step: int = 1 << 30) -> list[Message]:
+    messages = []
+    while data:
+        space = connection.writable()
+        part = data[: min(step, len(space))]
+        space[: len(part)] = part
+        messages += connection.received(len(part))
+        data = data[len(part) :]
+    return messages
+
+
+def ready(*, accepting: bool = True) -> Connection:
+    connection = Connection(accepting=accepting)
+    if accepting:
+        connection.send(Hello())
+    feed(connection, frame(Kind.HELLO, HELLO))
+    if not accepting:
+        connection.send(Hello())
+    return connection
+
+
+def test_two_connections_tied_together_hear_what_the_other_says():
+    server, client = Connection(accepting=True), Connection(accepting=False)
+    assert feed(client, b"".join(server.send(Hello(listen_port=7)))) == [Hello(listen_port=7)]
+    assert feed(server, b"".join(client.send(Hello(agent=b"me")))) == [Hello(agent=b"me")]
+    sent = [
+        HeadOffer(b"h"),
+        Have([A], [B], [(A, b"\x80")], [B]),
+        Want([A, B]),
+        Blocks([(A, b"x" * 100_000)]),
+        Bye(b"?"),
+    ]
+    heard = feed(client, b"".join(b"".join(server.send(message)) for message in sent))
+    assert [m if not isinstance(m, Blocks) else Blocks([(i, bytes(d)) for i, d in m.blocks]) for m in heard] == sent
+
+
+def test_a_block_in_parts_is_heard_whole_and_once():
+    block = bytes(range(256)) * 10_000
+    parts = [Part(A, len(block), at, block[at : at + 1_000_000]) for at in range(0, len(block), 1_000_000)]
+    sender = ready()
+    data = b"".join(b"".join(sender.send(part)) for part in parts)
+    ((heard,),) = [message.blocks for message in feed(ready(), data) if isinstance(message, Blocks)]
+    assert heard == (A, block)
+
+
+def test_payload_is_counted_before_its_frame_is_complete():
+    connection = ready()
+    feed(connection, frame(Kind.PART, A + struct.pack(">II", 2_000_000, 0) + bytes(500_000), length=1_000_041))
+    assert connection.payload_bytes == 500_000
+
+
+def test_payload_is_never_overwritten_by_what_comes_later():
+    connection = ready()
+    (first,) = feed(connection, frame(Kind.BLOCKS, struct.pack(">I32sI", 1, A, 100) + b"1" * 100))
+    feed(connection, frame(Kind.BLOCKS, struct.pack(">I32sI", 1, A, 100) + b"2" * 100))
+    assert bytes(first.blocks[0][1]) == b"1" * 100
+
+
+def test_a_new_first_part_abandons_an_unfinished_block():
+    connection = ready()
+    data = part(A, 4, 0, b"ab") + frame(Kind.PART, B + struct.pack(">II", 2, 0) + b"cd")
+    assert feed(connection, data) == [Blocks([(B, b"cd")])]
+
+
+def test_unknown_types_and_keys_are_skipped():
+    body = encode({b"agent": b"x", b"features": [b"?"], b"future": [1], b"port": 0, b"version": 9})
+    connection = Connection(accepting=True)
+    connection.send(Hello())
+    assert feed(connection, frame(Kind.HELLO, body)) == [Hello(9, (b"?",), b"x", 0)]
+    assert feed(connection, frame(77, b"future") + frame(Kind.PING)) == [Ping()]
+
+
+@pytest.mark.parametrize(
+    ("breach", "sentence"),
+    [
+        (frame(Kind.PING, length=0), "without a type"),
+        (frame(Kind.PING, b"x"), "type 8"),
+        (frame(Kind.HELLO, HELLO), "HELLO in state READY"),
+        (frame(Kind.HEAD, length=limits.MAX_HEAD_BYTES + 2), "type 1"),
+        (frame(Kind.HAVE, length=limits.MAX_HAVE_BYTES + 2), "type 2"),
+        (frame(Kind.HAVE, b"de" + b"x"), "canonical"),
+        (frame(Kind.HAVE, b"i1e"), "not a dictionary"),
+        (frame(Kind.HAVE, encode({b"whole": A[:31]})), "31 bytes"),
+        (frame(Kind.HAVE, encode({b"complete": b"x"})), "1 bytes"),
+        (frame(Kind.HAVE, encode({b"gone": b"x"})), "1 bytes"),
+        (frame(Kind.HAVE, encode({b"partial": [[A[:31], b"x"]]})), "pairs"),
+        (frame(Kind.HAVE, encode({b"partial": [[A, b""]]})), "pairs"),
+        (frame(Kind.HAVE, encode({b"partial": [[A]]})), "pairs"),
+        (frame(Kind.HAVE, encode({b"partial": A})), "list"),
+        (frame(Kind.WANT), "no list of ids"),
+        (frame(Kind.WANT, A[:31]), "no list of ids"),
+        (frame(Kind.WANT, length=limits.MAX_IDS_BYTES + 2), "type 3"),
+        (frame(Kind.CANCEL, A[:31]), "no list of ids"),
+        (frame(Kind.MISSING, A[:31]), "no list of ids"),
+        (frame(Kind.BLOCKS), "cannot hold"),
+        (frame(Kind.BLOCKS, struct.pack(">I", 0)), "cannot hold"),
+        (frame(Kind.BLOCKS, struct.pack(">I", 1 << 31)), "cannot hold"),
+        (frame(Kind.BLOCKS, struct.pack(">I32sI", 1, A, 0)), "without bytes"),
+        (frame(Kind.BLOCKS, struct.pack(">I32sI", 1, A, 2) + b"x"), "add up"),
+        (frame(Kind.BLOCKS, struct.pack(">I32sI", 1, A, 2) + b"xyz"), "add up"),
+        (frame(Kind.BLOCKS, length=(1 << 20) + 1024 * 36 + 6), "type 5"),
+        (frame(Kind.PART, A), "type 6"),
+        (part(A, 0, 0), "of 0 bytes"),
+        (part(A, (4 << 20) + 1, 0, b"x"), "a block of"),
+        (part(A, 5, 0), "a part of 0"),
+        (part(A, 5, 0, b"123456"), "a part of 6"),
+        (part(A, 5, 1, b"1"), "does not continue"),
+        (frame(Kind.PART, length=(1 << 20) + 42) + A + struct.pack(">II", 4 << 20, 0), "type 6"),
+        (part(A, 5, 0, b"12") + part(B, 5, 2, b"1"), "does"),
+        (part(A, 5, 0, b"12") + part(A, 5, 3, b"1"), "does"),
+        (part(A, 5, 0, b"12") + part(A, 6, 2, b"1"), "does"),
+        (frame(Kind.BYE, b"de"), "reason"),
+        (frame(Kind.BYE, length=limits.MAX_BYE_BYTES + 2), "type 10"),
+        (frame(Kind.BYE, encode({b"reason": b""})) + frame(Kind.PING), "CLOSED"),
+        (frame(77, length=limits.MAX_UNKNOWN_BYTES + 2), "type 77"),
+        (frame(77) * (limits.MAX_UNKNOWN_FRAMES + 1), "unknown here"),
+    ],
+)  # fmt: skip
+def test_a_breach_of_the_protocol_is_refused(breach, sentence):
+    with pytest.raises(RemoteProtocolError, match=sentence):
+        feed(ready(), breach)
+
+
+@pytest.mark.parametrize(
+    "hello",
+    [
+        b"de",
+        encode({b"agent": b"x", b"features": [], b"port": 65536, b"version": 1}),
+        encode({b"agent": b"x", b"features": [], b"port": 0, b"version": 0}),
+        encode({b"agent": b"x", b"features": [1], b"port": 0, b"version": 1}),
+        encode({b"agent": 5, b"features": [], b"port": 0, b"version": 1}),
+    ],
+)
+def test_a_bad_hello_is_refused(hello):
+    connection = Connection(accepting=True)
+    connection.send(Hello())
+    with pytest.raises(RemoteProtocolError):
+        feed(connection, frame(Kind.HELLO, hello))
+
+
+@pytest.mark.parametrize("kind", [kind for kind in [*Kind, 77] if kind not in (Kind.HELLO, Kind.BYE)])
+def test_a_stranger_that_has_not_said_hello_makes_us_keep_nothing(kind):
+    connection = Connection(accepting=True)
+    connection.send(Hello())
+    body = A + struct.pack(">II", 4, 0) if kind == Kind.PART else b""
+    with pytest.raises(RemoteProtocolError, match="OPENING"):
+        feed(connection, frame(kind, body, length=1 if kind in (Kind.PING, Kind.PONG) else 100))
+
+
+def test_the_dialler_may_not_speak_before_it_has_heard_the_other_side():
+    with pytest.raises(LocalProtocolError, match="WAITING"):
+        Connection(accepting=False).send(Hello())
+
+
+@pytest.mark.parametrize("message", [Hello(), Want([A] * 5000), HeadOffer(bytes(100_000))])
+def test_we_may_not_break_the_protocol_either(message):
+    with pytest.raises(LocalProtocolError):
+        ready().send(message)
+
+
+def test_every_state_can_end_and_nothing_follows_the_end():
+    assert all(next_state(state, Step.EOF, blame=LocalProtocolError) is State.CLOSED for state in State)
+    assert set(TRANSITIONS[State.CLOSED]) == {Step.EOF}
+
+
+def test_the_end_of_the_stream_closes_their_side():
+    connection = ready()
+    assert connection.received(0) == []
+    assert connection.theirs is State.CLOSED

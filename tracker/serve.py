@@ -1,0 +1,181 @@
+"""The service: builds store and servers from the settings, runs them, stops them in order."""
+
+import gc
+import random
+import secrets
+import signal
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from hashlib import blake2s
+from pathlib import Path
+
+import trio
+
+from p2psync.errors import ConfigError, StoreError
+from tracker.access import Access, Mode, parse_hashes
+from tracker.config import Settings
+from tracker.connection_id import KEY_BYTES, ConnectionIds
+from tracker.http_app import HttpApp
+from tracker.http_server import serve_http
+from tracker.https_server import serve_https
+from tracker.logs import LOGGER
+from tracker.memory_swarms import MemorySwarms
+from tracker.service import TrackerService, lifetime_s
+from tracker.snapshot import load_snapshot, save_snapshot
+from tracker.sockets import Sockets, as_listeners, open_sockets
+from tracker.swarms import StoreUnavailableError, SwarmStore
+from tracker.telemetry import Telemetry
+from tracker.udp_app import UdpApp
+from tracker.udp_server import serve_udp
+
+_TEND_EVERY_S = 0.1
+_GC_THRESHOLD = 50_000  # each announce makes a few tuples; looking through all swarms for cycles after 700 is waste
+
+Listening = Callable[[dict[str, list[str]]], None]
+
+
+async def serve(settings: Settings, environment: Mapping[str, str], listening: Listening) -> signal.Signals:
+    """Serve until SIGINT or SIGTERM, and return which of them it was; SIGHUP reads lists and certificates again.
+
+    Args:
+        settings: What the operator wants.
+        environment: Of the process, for sockets that systemd hands over.
+        listening: Told the addresses, as soon as clients are answered there.
+
+    Raises:
+        ConfigError: A file or an address cannot be used.
+        StoreError: The snapshot could not be written.
+    """
+    access, tls = _load_access(settings), _load_tls(settings)
+    gc.set_threshold(_GC_THRESHOLD)
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+        sockets = open_sockets(settings, environment)
+        async with _open_store(settings) as store, trio.open_nursery() as nursery:
+            service = TrackerService(store, settings.policy, _rng(), access)
+            nursery.start_soon(_tend, store)
+            await _start_servers(nursery, settings, sockets, service, tls)
+            listening(sockets.addresses())
+            async for received in signals:
+                if received != signal.SIGHUP:
+                    nursery.cancel_scope.cancel()
+                    return signal.Signals(received)
+                _reload(settings, service, tls)
+    raise AssertionError("signals never end")
+
+
+async def _start_servers(
+    nursery: trio.Nursery,
+    settings: Settings,
+    sockets: Sockets,
+    service: TrackerService,
+    tls: ssl.SSLContext | None,
+) -> None:
+    telemetry = Telemetry(service.store)
+    http_app = HttpApp(service, telemetry, trusted_proxies=settings.trusted_proxies, status_from=settings.status_from)
+    if sockets.http:
+        await nursery.start(serve_http, as_listeners(sockets.http), http_app, telemetry, settings.http_limits)
+    if sockets.https:
+        if tls is None:
+            raise ConfigError("a socket for HTTPS needs tls_certificate and tls_key")
+        await nursery.start(serve_https, as_listeners(sockets.https), tls, http_app, telemetry, settings.http_limits)
+    udp_app = UdpApp(service, telemetry, ConnectionIds(_connection_id_key(settings)))
+    for bound in sockets.udp:
+        await nursery.start(serve_udp, bound, udp_app, telemetry, _wall)
+
+
+@asynccontextmanager
+async def _open_store(settings: Settings) -> AsyncIterator[SwarmStore]:
+    if settings.state == "memory":
+        async with _open_memory(settings) as memory:
+            yield memory
+        return
+    try:
+        from tracker.redis_swarms import RedisSwarms  # noqa: PLC0415 - an extra that not everybody installs
+    except ImportError as error:
+        raise ConfigError("state in Redis needs its client: install p2psync[redis]") from error
+    shared = RedisSwarms(settings.state, lifetime_s=lifetime_s(settings.policy, settings.policy.interval_s))
+    try:
+        await shared.tend(trio.current_time())
+    except StoreUnavailableError:
+        LOGGER.warning("Redis does not answer yet; clients are told to come again")
+    try:
+        yield shared
+    finally:
+        shared.close()
+
+
+@asynccontextmanager
+async def _open_memory(settings: Settings) -> AsyncIterator[MemorySwarms]:
+    store = MemorySwarms(_rng(), settings.store_limits)
+    if not settings.snapshot:
+        yield store
+        return
+    path = Path(settings.snapshot)
+    try:
+        await load_snapshot(path, store, now=trio.current_time(), wall=_wall())
+    except StoreError as error:
+        LOGGER.warning("%s", error)
+    try:
+        yield store
+    finally:
+        save_snapshot(path, store, now=trio.current_time(), wall=_wall())
+
+
+async def _tend(store: SwarmStore) -> None:
+    while True:
+        with suppress(StoreUnavailableError):  # the store says so itself, once, and tries again when tended next
+            await store.tend(trio.current_time())
+        await trio.sleep(_TEND_EVERY_S)
+
+
+def _reload(settings: Settings, service: TrackerService, tls: ssl.SSLContext | None) -> None:
+    try:
+        service.access = _load_access(settings)
+        if tls is not None:
+            _load_certificate(tls, settings)
+    except ConfigError as error:
+        LOGGER.error("what was read before stays in force: %s", error)
+    else:
+        LOGGER.info("lists and certificates read again")
+
+
+def _load_access(settings: Settings) -> Access:
+    mode = Mode(settings.access)
+    if mode is Mode.OPEN:
+        return Access()
+    try:
+        text = Path(settings.access_list).read_text("ascii", "replace")
+    except OSError as error:
+        raise ConfigError(f"access_list {settings.access_list} cannot be read: {error.strerror}") from error
+    return Access(mode, parse_hashes(text, source=settings.access_list))
+
+
+def _load_tls(settings: Settings) -> ssl.SSLContext | None:
+    if not settings.tls_certificate:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    _load_certificate(context, settings)
+    return context
+
+
+def _load_certificate(context: ssl.SSLContext, settings: Settings) -> None:
+    try:
+        context.load_cert_chain(settings.tls_certificate, settings.tls_key)
+    except OSError as error:  # ssl.SSLError is one
+        raise ConfigError(f"tls_certificate and tls_key cannot be used: {error.strerror or error}") from error
+
+
+def _connection_id_key(settings: Settings) -> bytes:
+    if not settings.udp_secret:
+        return secrets.token_bytes(KEY_BYTES)
+    return blake2s(settings.udp_secret.encode(), digest_size=KEY_BYTES, person=b"p2t-udp").digest()
+
+
+def _rng() -> random.Random:
+    return random.Random()  # noqa: S311 - chooses which peers to tell and when to come again: no secrets
+
+
+_wall = time.time  # noqa: TID251 - the clock that a restart does not set back, and that trackers share
