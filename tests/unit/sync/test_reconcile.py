@@ -1,7 +1,7 @@
 import pytest
 
 from p2psync.manifest.entry import Entry, Kind
-from p2psync.store.index import LocalFile
+from p2psync.store.local_file import LocalFile
 from p2psync.sync.reconcile import Decision, Step, decide, reconcile
 
 V = b"V" * 15 + b"\1"
