@@ -2,7 +2,15 @@ import os
 
 import pytest
 
-from p2psync.sync.fingerprint import CLOCK_TICK_NS, UNSETTLED, fingerprint, settled_fingerprint
+from p2psync.sync.fingerprint import (
+    CLOCK_TICK_NS,
+    UNSETTLED,
+    fingerprint,
+    is_settled,
+    looks_like,
+    settled_fingerprint,
+    unsettled,
+)
 
 
 class Stat:
@@ -49,11 +57,29 @@ def test_a_directory_is_known_by_its_own_state_not_by_what_happens_inside():
 def test_a_file_touched_within_a_tick_of_the_scan_is_not_settled(age_ns, settled):
     stat = Stat()
     mark = settled_fingerprint(stat, stat.st_ctime_ns + age_ns)
-    assert mark == (fingerprint(stat) if settled else UNSETTLED)
+    assert is_settled(mark) is settled
+    assert (mark == fingerprint(stat)) is settled
+    assert looks_like(mark, fingerprint(stat))
 
 
 def test_an_old_mtime_does_not_make_a_fresh_file_settled():
-    assert settled_fingerprint(Stat(st_mtime_ns=0), 2 * 10**18) == UNSETTLED
+    assert not is_settled(settled_fingerprint(Stat(st_mtime_ns=0), 2 * 10**18))
+
+
+def test_what_nobody_looked_at_looks_like_nothing_and_is_not_settled():
+    assert unsettled(UNSETTLED) == UNSETTLED
+    assert not is_settled(UNSETTLED)
+    assert not looks_like(UNSETTLED, UNSETTLED)
+    assert not looks_like(UNSETTLED, fingerprint(Stat()))
+    assert not looks_like(fingerprint(Stat()), UNSETTLED)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_an_unsettled_mark_still_tells_one_look_from_another(change):
+    mark = unsettled(fingerprint(Stat()))
+    assert mark == unsettled(mark) != fingerprint(Stat())
+    assert looks_like(mark, fingerprint(Stat()))
+    assert not looks_like(mark, fingerprint(Stat(**change)))
 
 
 def test_a_directory_is_always_settled():
