@@ -90,17 +90,12 @@ class Staging:
         self._whole: dict[BlockId, StagedFile] = {}
         self._finished: list[StagedFile] = []
         self._unnoted: set[StagedFile] = set()
-        names = set(os.listdir(self._handle))
-        rows = self._rows.all()
-        self._resumable = {row.key: row for row in rows if str(row.number) in names}
+        self._resumable = {row.key: row for row in self._rows.all()}
         self._resumable_have = {row.number: row.have for row in self._resumable.values()}
         self.written_bytes = 0
-        for row in rows:
-            if row.number not in self._resumable_have:
-                # Not begun yet, or in its place already: its notes must not be believed of a new, empty file.
-                self._forget(row)
-        for name in names.difference(map(str, self._resumable_have)):
-            os.unlink(name, dir_fd=self._handle)
+        for name in os.listdir(self._handle):
+            if not name.isdigit() or int(name) not in self._resumable_have:
+                os.unlink(name, dir_fd=self._handle)
 
     def close(self) -> None:
         """Note what has been written, and let go of the directory."""
@@ -289,13 +284,11 @@ class Staging:
             if not file.missing:
                 self._finished.append(file)
 
-    def _forget(self, row: StagedRow) -> None:
+    def _give_up(self, row: StagedRow) -> None:
         with self._database.transaction():
+            # Killed between the rename and the note of it, the file is in its place, and these are its places.
             in_place = self._index.file_at(row.key)
             self._rows.drop(row.number, keep_places=in_place is not None and in_place.number == row.number)
-
-    def _give_up(self, row: StagedRow) -> None:
-        self._forget(row)
         self._resumable.pop(row.key, None)
         self._resumable_have.pop(row.number, None)
         try:
