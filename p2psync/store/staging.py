@@ -97,8 +97,10 @@ class Staging:
 
     def close(self) -> None:
         """Note what has been written, and let go of the directory."""
-        self.checkpoint()
-        os.close(self._handle)
+        try:
+            self.checkpoint()
+        finally:
+            os.close(self._handle)
 
     def begin(self, entries: Sequence[Entry]) -> list[StagedFile]:
         """Start files, or take up those that were started before a crash with the same blocks.
