@@ -7,6 +7,7 @@ from p2psync.errors import ConfigError
 from p2psync.ids import INFO_HASH_BYTES, InfoHash
 
 _MAX_NAMED_FAULTS = 5
+_ROUNDING_S = 1e-6
 
 
 class Mode(enum.StrEnum):
@@ -67,7 +68,7 @@ class RateLimiter:
     def __init__(self, rate_per_s: float, burst: int) -> None:
         """Take the limits; a rate of 0 lets everybody pass."""
         self._cost_s = 1 / rate_per_s if rate_per_s else 0.0
-        self._credit_s = burst * self._cost_s
+        self._credit_s = burst * self._cost_s + _ROUNDING_S
         self._paid: dict[bytes, float] = {}
         self._older: dict[bytes, float] = {}
         self._turn_at = 0.0

@@ -150,7 +150,8 @@ class MemorySwarms:
         for shard in self._shards:
             for info_hash, swarm in list(shard.items()):
                 for table in filter(None, (swarm.table4, swarm.table6)):
-                    for bucket in list(table.buckets):
+                    # The last first: a table that shrinks moves the records of its last bucket to one before it.
+                    for bucket in reversed(list(table.buckets)):
                         yield self._expire(swarm, table, bucket)
                 if not len(swarm):
                     del shard[info_hash]

@@ -135,8 +135,8 @@ class Swarm:
 
     def _promote_double(self, client: bytes) -> None:
         place = self._find_client(client)
-        if place is not None:
-            stored = deadline_at(place)
+        stored = deadline_at(place) if place is not None else 0
+        if place is not None and stored & DOUBLE:
             set_deadline(place, stored & ~DOUBLE)
             self._doubles -= 1
             self._count(_role(place, stored), 1)

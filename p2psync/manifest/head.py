@@ -14,6 +14,7 @@ FORMAT = 1
 MAX_HEAD_BYTES = 64 << 10
 """Room for the version vector of 4,000 devices."""
 _SIGNING_CONTEXT = b"p2psync head\0"
+_FIELDS = frozenset((b"device", b"folder", b"format", b"previous", b"root", b"seq", b"time", b"version"))
 
 
 class Standing(Enum):
@@ -73,10 +74,12 @@ class Head:
         if len(data) > MAX_HEAD_BYTES:
             raise RemoteProtocolError(f"a head of {len(data)} bytes, limit {MAX_HEAD_BYTES}")
         envelope = bencoding.Fields(bencoding.decode(data), of="head")
+        envelope.refuse_others((b"head", b"sig"))
         body = envelope.octets(b"head")
         keys.verify(_SIGNING_CONTEXT + body, envelope.octets(b"sig", length=SIGNATURE_BYTES))
         fields = bencoding.Fields(bencoding.decode(body), of="head")
         fields.number(b"format", low=FORMAT, high=FORMAT)
+        fields.refuse_others(_FIELDS)
         head = cls(
             folder=FolderId(fields.octets(b"folder", length=FOLDER_ID_BYTES)),
             device=DeviceId(fields.octets(b"device", length=DEVICE_ID_BYTES)),

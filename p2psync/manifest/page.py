@@ -12,20 +12,24 @@ from itertools import pairwise
 
 import xxhash
 
-from p2psync import bencoding
+from p2psync import bencoding, chunking
 from p2psync.blocks.block import MAX_BLOCK_BYTES
 from p2psync.errors import RemoteProtocolError
 from p2psync.ids import BLOCK_ID_BYTES, BlockId
-from p2psync.manifest.entry import Entry, Kind, entry_key, join_path
+from p2psync.manifest.entry import Entry, Kind, join_path
 from p2psync.manifest.version import parse_version
 
 MOST_BLOCKS = 8192
-"""A page's bit set stays at 1 KiB, and a page below 1 MiB; a file with more blocks continues in further records."""
+"""Of a record: a page's bit set stays below 2 KiB, a page below 1 MiB; a longer file continues in further pages."""
 MOST_RECORDS = 1024
 MOST_TEXT_BYTES = 256 << 10
-"""Names and link targets of a page together."""
+"""Where a page ends: its names, link targets, directories and version vectors together."""
 _CUT_MASK = 0xFF
 MAX_MODE = 0o777
+_COLUMNS = frozenset(
+    (b"counts", b"cuts", b"ids", b"kinds", b"lengths", b"modes", b"mtimes", b"names", b"parents", b"runs", b"targets",
+     b"version", b"versions")
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,8 @@ class Page:
     """A decoded page.
 
     Attributes:
-        records: Its entries in key order; a CONTINUATION record holds only further blocks of the file before it.
+        records: Its entries in key order; the first may be a CONTINUATION, which holds only further blocks of the file
+            that the page before ends with.
         block_ids: Ids of all blocks that the records name, end to end; a block's position is its index here.
         block_lengths: Their lengths in bytes.
     """
@@ -46,15 +51,13 @@ class Page:
 def iter_pages(entries: Iterable[Entry]) -> Iterator[tuple[bytes, bytes]]:
     """Cut entries, which come in key order, into pages; yield (first key, page bytes)."""
     records: list[Entry] = []
-    blocks = text = 0
+    extent = _Extent()
     for entry in entries:
         for record in _split_record(entry):
             records.append(record)
-            blocks += len(record.lengths) // 4
-            text += len(record.name) + len(record.target)
-            if _page_ends(record, len(records), blocks, text):
+            if extent.ends_with(record):
                 yield records[0].key, encode_page(records)
-                records, blocks, text = [], 0, 0
+                records, extent = [], _Extent()
     if records:
         yield records[0].key, encode_page(records)
 
@@ -72,13 +75,29 @@ def _split_record(entry: Entry) -> Iterator[Entry]:
             yield Entry(entry.parent, entry.name, Kind.CONTINUATION, ids=ids, lengths=lengths)
 
 
-def _page_ends(last: Entry, records: int, blocks: int, text: int) -> bool:
-    return (
-        xxhash.xxh3_64_intdigest(join_path(last.parent, last.name)) & _CUT_MASK == 0
-        or records >= MOST_RECORDS
-        or blocks >= MOST_BLOCKS
-        or text >= MOST_TEXT_BYTES
-    )
+class _Extent:
+    """How much a page holds already, and so where it ends."""
+
+    def __init__(self) -> None:
+        self._records = self._blocks = self._text = 0
+        self._parents: set[bytes] = set()
+        self._versions: set[bytes] = set()
+
+    def ends_with(self, record: Entry) -> bool:
+        """Count a record in; return whether it is the page's last."""
+        self._records += 1
+        self._blocks += len(record.lengths) // 4
+        self._text += len(record.name) + len(record.target)
+        for listed, octets in ((self._parents, record.parent), (self._versions, record.version)):
+            if octets not in listed:
+                listed.add(octets)
+                self._text += len(octets)
+        return (
+            xxhash.xxh3_64_intdigest(join_path(record.parent, record.name)) & _CUT_MASK == 0
+            or self._records >= MOST_RECORDS
+            or self._blocks >= MOST_BLOCKS
+            or self._text >= MOST_TEXT_BYTES
+        )
 
 
 def encode_page(records: list[Entry]) -> bytes:
@@ -118,6 +137,7 @@ def decode_page(data: bytes) -> Page:
     if len(data) > MAX_BLOCK_BYTES:
         raise RemoteProtocolError(f"a page of {len(data)} bytes, limit {MAX_BLOCK_BYTES}")
     fields = bencoding.Fields(bencoding.decode(data), of="page")
+    fields.refuse_others(_COLUMNS)
     kinds = fields.octets(b"kinds")
     if not 1 <= len(kinds) <= MOST_RECORDS or max(kinds) > Kind.CONTINUATION:
         raise RemoteProtocolError("page: kinds are out of range")
@@ -126,7 +146,11 @@ def decode_page(data: bytes) -> Page:
     lengths = fields.octets(b"lengths", length=len(ids) // 8)
     counts = _column(fields, b"counts", "I", count)
     all_lengths = struct.unpack(f">{len(lengths) // 4}I", lengths)
-    if sum(counts) != len(all_lengths) or any(not 1 <= n <= MAX_BLOCK_BYTES for n in all_lengths):
+    if (
+        sum(counts) != len(all_lengths)
+        or max(counts) > MOST_BLOCKS
+        or any(not 1 <= n <= MAX_BLOCK_BYTES for n in all_lengths)
+    ):
         raise RemoteProtocolError("page: block counts or lengths are out of range")
     records = _records(fields, kinds, counts, ids, lengths)
     _check_records(records)
@@ -190,22 +214,34 @@ def _check_records(records: list[Entry]) -> None:
     for record in records:
         if b"\0" in record.parent or not record.name:
             raise RemoteProtocolError("page: a path that no file system could hold")
-        if record.kind is Kind.CONTINUATION:
-            follows = before is None or (before.parent, before.name) == (record.parent, record.name)
-            before_may = before is None or before.kind in (Kind.FILE, Kind.CONTINUATION)
-            if not follows or not before_may or not record.lengths:
-                raise RemoteProtocolError("page: a continuation that continues nothing")
-        elif before is not None and entry_key(before.parent, before.name) >= entry_key(record.parent, record.name):
-            raise RemoteProtocolError("page: entries are out of order")
-        _check_shape(record)
+        if before is not None:
+            # A record that is continued fills its page, so a continuation always comes first in the next.
+            if record.kind is Kind.CONTINUATION:
+                raise RemoteProtocolError("page: a continuation that is not at its beginning")
+            if (before.parent, before.name) >= (record.parent, record.name):
+                raise RemoteProtocolError("page: entries are out of order")
+        if record.kind is Kind.FILE:
+            _check_file(record)
+        else:
+            _check_other(record)
         before = record
 
 
-def _check_shape(record: Entry) -> None:
-    if record.lengths and record.kind not in (Kind.FILE, Kind.CONTINUATION):
-        raise RemoteProtocolError("page: blocks at something that is not a file")
-    if (record.kind is Kind.SYMLINK) != bool(record.target) or b"\0" in record.target:
-        raise RemoteProtocolError("page: a symlink without a target, or a target without a symlink")
+def _check_file(record: Entry) -> None:
+    if record.cut and not chunking.SMALLEST_CUT <= record.cut <= chunking.LARGEST_CUT:
+        raise RemoteProtocolError("page: a file that is cut as no file is")
+
+
+def _check_other(record: Entry) -> None:
+    kind = record.kind
+    if record.cut or bool(record.lengths) != (kind is Kind.CONTINUATION):
+        raise RemoteProtocolError("page: blocks at something that is not a file, or a continuation without any")
+    if kind is Kind.SYMLINK and (not record.target or b"\0" in record.target):
+        raise RemoteProtocolError("page: a symlink without a target that a file system could hold")
+    if kind in (Kind.TOMBSTONE, Kind.CONTINUATION) and (record.mtime_ns or record.mode):
+        raise RemoteProtocolError("page: permissions or a time at what has none")
+    if kind is Kind.CONTINUATION and record.version:
+        raise RemoteProtocolError("page: a continuation with a version")
 
 
 def page_block_ids(page: Page) -> list[BlockId]:

@@ -10,9 +10,11 @@ from p2psync.blocks.block import MAX_BLOCK_BYTES, split_ids
 from p2psync.errors import ConfigError, RemoteProtocolError
 from p2psync.ids import BLOCK_ID_BYTES, BlockId
 from p2psync.manifest.entry import Entry, Kind
+from p2psync.manifest.page import MOST_BLOCKS, Page
 
 FORMAT = 1
 PLAIN = b"plain"
+_FIELDS = frozenset((b"bytes", b"chunker", b"codec", b"files", b"first", b"format", b"ignore", b"pages"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +71,15 @@ class Manifest:
             raise RemoteProtocolError(
                 "the folder uses a codec or chunker that this version does not know: update p2psync"
             )
+        fields.refuse_others(_FIELDS)
+        chunker.refuse_others((b"name",))
         pages = split_ids(fields.octets(b"pages", multiple_of=BLOCK_ID_BYTES))
         firsts = fields.octet_strings(b"first")
         if len(firsts) != len(pages) or any(a > b for a, b in pairwise(firsts)):
             raise RemoteProtocolError("manifest: first keys do not fit its pages")
+        # A huge file of one repeated block has equal pages, but then its key is theirs.
+        if len(set(pages)) != len(set(zip(pages, firsts, strict=True))):
+            raise RemoteProtocolError("manifest: the same page at two keys")
         return cls(
             pages=tuple(pages),
             first_keys=tuple(firsts),
@@ -81,20 +88,33 @@ class Manifest:
             ignore=tuple(fields.octet_strings(b"ignore")),
         )
 
+    def check_page(self, at: int, page: Page) -> None:
+        """Refuse the page at a position whose keys are not those that the root gives it.
+
+        Raises:
+            RemoteProtocolError: It begins with another key, or reaches beyond the first key of the page that follows.
+        """
+        end = self.first_keys[at + 1] if at + 1 < len(self.first_keys) else None
+        if page.records[0].key != self.first_keys[at] or (end is not None and page.records[-1].key > end):
+            raise RemoteProtocolError("manifest: a page whose entries are not those that its root promises")
+
 
 def join_continuations(records: Iterable[Entry]) -> Iterator[Entry]:
     """Turn the records of consecutive pages back into entries.
 
     Raises:
-        RemoteProtocolError: A continuation without its beginning.
+        RemoteProtocolError: A continuation without its beginning, or after one that was not full; or a path twice.
     """
     parts: list[Entry] = []
     for record in records:
+        same_path = bool(parts) and (parts[0].name, parts[0].parent) == (record.name, record.parent)
         if record.kind is Kind.CONTINUATION:
-            if not parts or (parts[0].parent, parts[0].name) != (record.parent, record.name):
+            if not same_path or parts[0].kind is not Kind.FILE or len(parts[-1].lengths) != MOST_BLOCKS * 4:
                 raise RemoteProtocolError("manifest: a continuation that continues nothing")
             parts.append(record)
             continue
+        if same_path:
+            raise RemoteProtocolError("manifest: the same path twice")
         if parts:
             yield _joined(parts)
         parts = [record]

@@ -205,7 +205,7 @@ class FolderNetwork:
         self.tracker_outcomes[url] = outcome
 
     async def _accept(self, stream: SecureStream) -> None:
-        await self.swarm.accept(stream)
+        await self.swarm.accept(stream, host=stream.remote_host)
 
     async def _dial(self, address: PeerAddress) -> SecureStream:
         return await self._endpoint.dial(address, self._membership)

@@ -11,25 +11,10 @@ from typing import Any, NamedTuple
 from p2psync.ids import BLOCK_ID_BYTES, BlockId
 from p2psync.manifest.entry import Entry, Kind, path_of_key, split_key
 from p2psync.store.database import MOST_VARIABLES, Database
+from p2psync.store.local_file import LocalFile
 
 _PREFIX = struct.Struct(">q24x")
 _FILE_COLUMNS = "id, key, kind, mtime_ns, mode, cut, ids, lengths, target, version, fingerprint, ours"
-
-
-class LocalFile(NamedTuple):
-    """What stands at a path of the local folder, as last seen.
-
-    Attributes:
-        number: The row's id, which places refer to.
-        entry: Its state.
-        fingerprint: What `stat` said then (`sync.fingerprint`); while it says the same, the state still holds.
-        ours: Whether p2psync put it there, so that it may replace or remove it.
-    """
-
-    number: int
-    entry: Entry
-    fingerprint: bytes
-    ours: bool
 
 
 class Place(NamedTuple):

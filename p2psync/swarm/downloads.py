@@ -64,7 +64,7 @@ class Downloads:
         self._waiters: dict[Job, _Waiter] = {}
         self._unasked_bytes: dict[int, int] = {}
         self.fetched_bytes = 0
-        """Payload that was asked for, right, and written."""
+        """Bytes of file blocks that were asked for, right, and written; manifest blocks are not counted."""
         self.wasted_bytes = 0
         """Payload that nobody waited for when it came."""
         self.wrong_blocks = 0
@@ -209,7 +209,8 @@ class Downloads:
         for id_ in good:
             written = self._picker.written(id_)
             if written is not None:
-                self.fetched_bytes += written.length
+                if not written.job.pages:
+                    self.fetched_bytes += written.length
                 self._on_written(written)
         for link, id_ in wrong:
             self.wrong_blocks += 1

@@ -13,6 +13,7 @@ import trio
 
 from p2psync.errors import RemoteProtocolError, UnreachableError
 from p2psync.ids import DeviceId
+from p2psync.swarm.tcp import remote_host
 from p2psync.swarm.tls import ALPN, member_device
 
 Buffer = bytes | bytearray | memoryview
@@ -70,6 +71,11 @@ class SecureStream(trio.abc.AsyncResource):
         self._has_heard = False
         self._is_ended = False
         self._failure: ssl.SSLError | None = None
+
+    @property
+    def remote_host(self) -> str:
+        """The address at the other end, empty where the transport has none."""
+        return remote_host(self._transport)
 
     @property
     def context(self) -> ssl.SSLContext:

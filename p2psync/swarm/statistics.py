@@ -77,7 +77,7 @@ class SwarmStatistics:
     """A swarm at one moment.
 
     Attributes:
-        fetched_bytes: Payload that was asked for, right, and written.
+        fetched_bytes: Bytes of file blocks that were asked for, right, and written; manifest blocks are not counted.
         wasted_bytes: Payload that nobody waited for any more when it came.
         uploaded_bytes: Payload sent to others.
         wrong_blocks: Blocks that were not what their id says.

@@ -17,7 +17,7 @@ from p2psync.errors import P2PSyncError, PathError
 from p2psync.manifest.entry import Entry, Kind, entry_key
 from p2psync.store.files import DirectoryHandles, make_durable, store_error
 from p2psync.store.folder_state import FolderState
-from p2psync.store.index import LocalFile
+from p2psync.store.local_file import LocalFile
 from p2psync.store.staging import StagedFile
 from p2psync.sync.fingerprint import UNSETTLED, fingerprint, is_settled, looks_like, unsettled
 from p2psync.sync.versions import VersionsDirectory

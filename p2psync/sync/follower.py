@@ -9,7 +9,6 @@ import trio
 from p2psync.blocks.need import PageHolding, Run
 from p2psync.ids import BlockId
 from p2psync.keys import FolderKeys
-from p2psync.manifest.entry import Kind
 from p2psync.manifest.head import Standing
 from p2psync.manifest.tree import Manifest
 from p2psync.store.folder_state import FolderState
@@ -130,7 +129,7 @@ class Follower:
                 root=head.root,
                 files=manifest.files,
                 size_bytes=manifest.size_bytes,
-                reused_bytes=planner.totals.reused_bytes,
+                reused_bytes=planner.totals.right_bytes + planner.totals.reused_bytes,
                 problems=tuple(writer.problems),
                 additions=tuple(additions),
                 displaced=writer.displaced,
@@ -168,10 +167,7 @@ class Follower:
 
     async def _fetch_files(self, root: BlockId, manifest: Manifest, writer: FolderWriter) -> Planner:
         self.progress.activity = Activity.FETCHING
-        gate = PathGate(
-            folds=await trio.to_thread.run_sync(folds_names, self._folder.staging.handle),
-            has_directory=self._has_directory,
-        )
+        gate = PathGate(folds=await trio.to_thread.run_sync(folds_names, self._folder.staging.handle))
         planner = Planner(manifest, self._folder, writer, gate, trio.from_thread.check_cancelled)
         already = self._folder.staging.written_bytes
         async with trio.open_nursery() as nursery:
@@ -215,11 +211,6 @@ class Follower:
     def _sweep(self, root: BlockId, manifest: Manifest) -> None:
         with self._folder.database.transaction():
             self._folder.pages.sweep([root, *manifest.pages])
-
-    def _has_directory(self, path: bytes) -> bool:
-        parent, _, name = path.rpartition(b"/")
-        local = self._folder.index.file_at(parent + b"\0" + name)
-        return local is not None and local.entry.kind is Kind.DIRECTORY
 
 
 class _RunSource:

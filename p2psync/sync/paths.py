@@ -1,7 +1,6 @@
 """Which paths of a manifest may be made here. Whoever holds the write key may put any bytes there as a path."""
 
 import unicodedata
-from collections.abc import Callable
 
 from p2psync.errors import PathError
 from p2psync.manifest.entry import Entry, Kind, join_path
@@ -12,17 +11,14 @@ _FORBIDDEN_NAMES = (b"", b".", b"..")
 
 
 class PathGate:
-    """Judges the entries of one manifest, which must come in key order.
+    """Judges the entries of one manifest, which must all come, in key order.
 
     Args:
         folds: Whether the file system takes names that differ only by case or Unicode form for the same.
-        has_directory: Says whether a directory stands in the folder from before; asked where the manifest's pages that
-            hold it were not gone through again.
     """
 
-    def __init__(self, *, folds: bool, has_directory: Callable[[bytes], bool]) -> None:
+    def __init__(self, *, folds: bool) -> None:
         self._folds = folds
-        self._has_directory = has_directory
         self._directories: set[bytes] = {b""}
         self._parent: bytes | None = None
         self._folded: dict[str, bytes] = {}
@@ -36,7 +32,8 @@ class PathGate:
         """
         path = entry.path
         self._check_components(entry, path)
-        if entry.parent not in self._directories and not self._has_directory(entry.parent):
+        # What stands in the folder from before is no answer: this manifest may have refused or replaced it.
+        if entry.parent not in self._directories:
             raise PathError(path, "its directory is not part of the folder, or was refused")
         if self._folds and entry.kind is not Kind.TOMBSTONE:
             self._check_clash(entry, path)
@@ -45,7 +42,7 @@ class PathGate:
 
     def _check_components(self, entry: Entry, path: bytes) -> None:
         names = [*entry.parent.split(b"/"), entry.name] if entry.parent else [entry.name]
-        if b"/" in entry.name or any(name in _FORBIDDEN_NAMES for name in names):
+        if b"/" in entry.name or b"\0" in path or any(name in _FORBIDDEN_NAMES for name in names):
             raise PathError(path, "the path would lead out of the folder, or is not in its plain form")
         if any(len(name) > MAX_NAME_BYTES for name in names):
             raise PathError(path, f"a name has more than {MAX_NAME_BYTES} bytes")

@@ -13,7 +13,7 @@ from p2psync.manifest.entry import Entry, Kind
 from p2psync.manifest.page import Page, decode_page, page_block_ids
 from p2psync.manifest.tree import Manifest, join_continuations
 from p2psync.store.folder_state import FolderState
-from p2psync.store.index import LocalFile
+from p2psync.store.local_file import LocalFile
 from p2psync.store.staging import StagedFile, wanted_slots
 from p2psync.sync.apply import FolderWriter
 from p2psync.sync.paths import PathGate
@@ -81,7 +81,7 @@ class Planner:
         """Plan the manifest, a page at a time, or as many as one huge file fills.
 
         Raises:
-            RemoteProtocolError: A page breaks the format.
+            RemoteProtocolError: A page breaks the format, or is not the one that the root promises.
             StoreError: The disk failed or is full.
         """
         at = 0
@@ -91,16 +91,19 @@ class Planner:
             self._plan_group([], b"", None)
         while at < len(ids):
             self._checkpoint()
-            group = [self._load(ids[at])]
+            group = [self._load(at)]
             while at + len(group) < len(ids) and firsts[at + len(group)] == group[-1][1].records[-1].key:
-                group.append(self._load(ids[at + len(group)]))
+                group.append(self._load(at + len(group)))
             at += len(group)
             end = firsts[at] if at < len(ids) else None
             yield self._plan_group(group, first or b"", end)
             first = end
 
-    def _load(self, page: BlockId) -> tuple[BlockId, Page]:
-        return page, decode_page(self._folder.pages.get([page])[page])
+    def _load(self, at: int) -> tuple[BlockId, Page]:
+        block = self._manifest.pages[at]
+        page = decode_page(self._folder.pages.get([block])[block])
+        self._manifest.check_page(at, page)
+        return block, page
 
     def _plan_group(self, group: list[tuple[BlockId, Page]], first: bytes, end: bytes | None) -> GroupPlan:
         entries = list(join_continuations(record for _, page in group for record in page.records))

@@ -5,7 +5,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from p2psync.manifest.entry import Entry, Kind
-from p2psync.store.index import LocalFile
+from p2psync.store.local_file import LocalFile
 
 
 class Step(Enum):

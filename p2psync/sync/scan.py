@@ -11,7 +11,7 @@ from p2psync.errors import PathError
 from p2psync.manifest.entry import Entry, Kind, join_path
 from p2psync.store.files import store_error
 from p2psync.store.folder_state import FolderState
-from p2psync.store.index import LocalFile
+from p2psync.store.local_file import LocalFile
 from p2psync.sync.fingerprint import UNSETTLED, is_settled, looks_like, settled_fingerprint
 from p2psync.sync.hashing import hash_file
 from p2psync.sync.paths import STATE_DIRECTORY

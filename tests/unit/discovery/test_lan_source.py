@@ -109,7 +109,10 @@ trio.run(source.run, lambda peers: print(*peers, flush=True))
     other = await nursery.start(run_python, program)
     neighbours.start(ALICE)
     with trio.fail_after(20):
-        assert await other.stdout.receive_some() == f"{ALICE}\n".encode()
+        heard = b""
+        while not heard.endswith(b"\n"):
+            heard += await other.stdout.receive_some()
+        assert heard == f"{ALICE}\n".encode()
         await neighbours.wait_found(ALICE, BOB)
     nursery.cancel_scope.cancel()
 
