@@ -1,6 +1,7 @@
 """Show events: as JSON lines on stdout, or for people on stderr with the results on stdout."""
 
 import json
+import os
 import shlex
 import sys
 from dataclasses import asdict
@@ -13,6 +14,8 @@ from rich.text import Text
 
 from p2psync.node.events import Listening, LocalAddition, Matched, NodeEvent, Note, Problem, Progress, Published, Ready
 
+COMMAND = os.environ.get("P2PSYNC_COMMAND", "p2psync")
+"""How this program was called, for lines to paste: scripts/p2psync says that it was from a clone."""
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
@@ -73,7 +76,7 @@ class TerminalDisplay:
             case Ready():
                 self._say(f"sharing {_count(event.files, 'file')}, {show_bytes(event.bytes)}, on {event.listen}")
                 self._say("on the other machine:")
-                self._result(f"p2psync get {shlex.quote(event.link)} DIR")
+                self._result(f"{COMMAND} get {shlex.quote(event.link)} DIR")
                 self._say("anybody with that line can read the folder; Ctrl-C stops sharing")
             case Matched():
                 self._say(
