@@ -84,6 +84,10 @@ def _open_database(directory: Path) -> tuple[Database, bool]:
     path = directory / _DATABASE
     try:
         return Database(path), False
+    except sqlite3.OperationalError as error:  # the disk, not the database
+        raise StoreError(
+            f"the index of the folder cannot be opened ({error}): is the disk full?", transient=True
+        ) from None
     except sqlite3.DatabaseError:
         for suffix in ("", "-wal", "-shm"):
             with contextlib.suppress(FileNotFoundError):

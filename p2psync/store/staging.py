@@ -18,6 +18,7 @@ from p2psync.store.base import Payload
 from p2psync.store.database import Database
 from p2psync.store.files import make_durable, store_error
 from p2psync.store.index import FileIndex
+from p2psync.store.resume import written_slots
 from p2psync.store.staged import StagedRow, StagedRows
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -237,7 +238,18 @@ class Staging:
         if row is None or (row.ids, row.lengths) != (entry.ids, entry.lengths):
             return None
         del self._resumable[row.key]
-        return StagedFile(row.number, entry, row.have)
+        try:
+            handle = self.open(row.number)
+        except FileNotFoundError:
+            return StagedFile(row.number, entry)
+        try:
+            file = StagedFile(row.number, entry, row.have)
+            noted = [file.has(slot) for slot in range(len(file.offsets) - 1)]
+            for slot in written_slots(handle, entry.ids, file.offsets, noted):
+                file.mark(slot)
+        finally:
+            os.close(handle)
+        return file
 
     def _create(self, file: StagedFile) -> None:
         try:

@@ -128,7 +128,7 @@ class Follower:
                 root=head.root,
                 files=manifest.files,
                 size_bytes=manifest.size_bytes,
-                reused_bytes=planner.totals.reused_bytes,
+                reused_bytes=planner.totals.right_bytes + planner.totals.reused_bytes,
                 problems=tuple(writer.problems),
                 additions=tuple(additions),
                 displaced=writer.displaced,

@@ -63,7 +63,6 @@ class Publisher:
             nursery.start_soon(self._follow_seq)
             report = await self._scan_and_publish(first=True)
             await self._watcher.watch_anew()
-            self._watcher.poke()  # for what changed before the watch began
             while True:
                 self.progress.activity = Activity.SERVING
                 await self._watcher.wait_change(at_most_s=UNSETTLED_S if report.unsettled else None)

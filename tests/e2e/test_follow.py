@@ -166,6 +166,14 @@ def test_the_followers_own_files_are_left_alone(pair):
     (place / "b/own/folder 0/mine").unlink()
 
 
+def test_an_edit_right_after_a_match_is_published_too(pair):
+    _, _, _, place = pair
+    make_random_tree(place / "a/at once", 5, seed=7)
+    eventually(lambda: in_step(place, "at once"), "the folder is there", every_s=0.01)
+    (place / "a/at once/folder 0/file 0").write_bytes(b"edited at once")
+    eventually(lambda: in_step(place, "at once"), "the edit is there", every_s=0.1, timeout_s=10)
+
+
 def test_a_followers_edit_is_kept_when_the_sharer_changes_the_same_file(pair):
     _, _, _, place = pair
     make_random_tree(place / "a/both", 5, seed=6)

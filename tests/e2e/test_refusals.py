@@ -140,7 +140,7 @@ def test_a_link_with_any_one_wrong_character_is_refused(ready, tmp_path):
     assert len(wrong) > 100
     command = [sys.executable, "-c", AGAIN_AND_AGAIN, json.dumps(wrong), tmp_path / "b"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.stderr == f"{[2] * len(wrong)}\n"
+    assert done.stderr.splitlines()[-1] == f"{[2] * len(wrong)}"
     assert done.stdout.count('"error"') == len(wrong)
     assert not (tmp_path / "b").exists()
 

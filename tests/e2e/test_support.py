@@ -233,11 +233,8 @@ def test_eventually_gives_up_with_the_last_answer():
 
 
 def test_when_a_test_fails_every_program_of_it_is_heard():
-    with (
-        pytest.raises(AssertionError) as caught,
-        Program(sys.executable, "-c", PRINTER + "sys.exit('the reason')") as culprit,
-        Program(sys.executable, "-c", PRINTER) as victim,
-    ):
-        culprit.wait()
+    culprit = Program(sys.executable, "-c", PRINTER + "sys.exit('the reason')")
+    culprit.wait()
+    with pytest.raises(AssertionError) as caught, culprit, Program(sys.executable, "-c", PRINTER) as victim:
         victim.wait_event("matched")
     assert any("the reason" in note for note in caught.value.__notes__)
