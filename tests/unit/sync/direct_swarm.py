@@ -6,6 +6,7 @@ import trio
 
 from p2psync.blocks.need import PageHolding, Run
 from p2psync.ids import BlockId
+from p2psync.manifest.page import decode_page, page_block_ids
 from p2psync.store.base import BlockStore
 
 
@@ -20,7 +21,6 @@ class DirectSwarm:
         before_write: Called before each file block is written, with its id.
         published: Every (head, root, complete) that was offered, in order.
         fetched: Ids of the file blocks that were fetched, in order.
-        holdings: What was last said to be held of each page.
         completed: Roots that were said to be held as a whole.
     """
 
@@ -29,7 +29,6 @@ class DirectSwarm:
         self.published: list[tuple[bytes, BlockId, bool]] = []
         self.fetched: list[BlockId] = []
         self.fetched_bytes = 0
-        self.holdings: dict[BlockId, PageHolding] = {}
         self.completed: list[BlockId] = []
         self._store = store
         self._sources = list(sources)
@@ -66,7 +65,12 @@ class DirectSwarm:
                 await self._move(run.ids, of_files=True)
 
     def hold(self, root: BlockId, holdings: Mapping[BlockId, PageHolding]) -> None:
-        self.holdings.update(holdings)
+        for page, holding in holdings.items():
+            (data,) = self._store.read([page])
+            assert data is not None
+            ids = page_block_ids(decode_page(bytes(data)))
+            held = [id_ for at, id_ in enumerate(ids) if holding.bits[at >> 3] & (0x80 >> (at & 7))]
+            assert None not in self._store.read(held), "what is said to be held can be read"
 
     def complete(self, root: BlockId) -> None:
         self.completed.append(root)
