@@ -1,5 +1,6 @@
 """Run a command to its end: signals, error families, exit codes."""
 
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -65,9 +66,19 @@ async def _run(work: Callable[[Callable[[NodeEvent], None]], Awaitable[None]], d
             nursery.cancel_scope.cancel()
     except* P2PSyncError as group:
         failed = _first(group)
+    except* BrokenPipeError:  # whoever read our output is gone, and so is the use of going on
+        stopped = True
+        _discard_output()
     if failed is not None:
         return _tell(failed, display)
     return INTERRUPTED if stopped else 0
+
+
+def _discard_output() -> None:
+    """Let what is still buffered for a closed pipe go nowhere, or Python complains of it at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def _first(group: BaseExceptionGroup[P2PSyncError]) -> P2PSyncError:

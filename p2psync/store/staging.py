@@ -333,7 +333,9 @@ class Staging:
 
     def _give_up(self, row: StagedRow) -> None:
         with self._database.transaction():
-            self._rows.drop(row.number, keep_places=False)
+            # Killed between the rename and the note of it, the file is in its place, and these are its places.
+            in_place = self._index.file_at(row.key)
+            self._rows.drop(row.number, keep_places=in_place is not None and in_place.number == row.number)
         self._resumable.pop(row.key, None)
         self._resumable_have.pop(row.number, None)
         self._unlink(str(row.number))
