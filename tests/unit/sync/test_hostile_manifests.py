@@ -228,7 +228,7 @@ async def test_a_directory_that_becomes_a_link_between_plan_and_placing_is_not_g
     matched = await b.get()
     assert refused(matched) >= {b"d/precious", b"d/other"}
     assert contents(b.root) == {b"d": os.fsencode(outside), b"good": b"good"}
-    b.before_write = lambda block: None
+    b.before_write = None
     matched = await b.get()
     assert matched.problems == ()
     assert contents(b.root) == {b"d/precious": DATA, b"d/other": b"other", b"good": b"good"}
