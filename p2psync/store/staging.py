@@ -6,6 +6,7 @@ one block is written whole when the block comes; after a crash it is simply fetc
 """
 
 import contextlib
+import errno
 import os
 import struct
 import threading
@@ -13,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from p2psync.blocks.block import split_ids
+from p2psync.errors import PathError
 from p2psync.ids import BlockId
 from p2psync.manifest.entry import Entry
 from p2psync.store.base import Payload
@@ -77,7 +79,12 @@ class StagedFile:
 
 
 class Staging:
-    """All files of one folder that are on their way in; every method may be called from any thread."""
+    """All files of one folder that are on their way in; every method may be called from any thread.
+
+    Attributes:
+        written_bytes: Bytes written so far.
+        problems: By path, what cannot be put together; until `abandon`.
+    """
 
     def __init__(self, directory: Path, database: Database, index: FileIndex) -> None:
         self._directory = directory
@@ -94,6 +101,7 @@ class Staging:
         self._resumable: dict[bytes, StagedRow] = {}
         self._resumable_have: dict[int, bytes] = {}
         self.written_bytes = 0
+        self.problems: dict[bytes, PathError] = {}
         self._recover()
 
     def close(self) -> None:
@@ -106,6 +114,8 @@ class Staging:
     def begin(self, entries: Sequence[Entry]) -> list[StagedFile]:
         """Start files, or take up those that were started before a crash with the same blocks.
 
+        A file that is too large for the file system is left out, and noted in `problems`.
+
         Raises:
             StoreError: There is no room for them.
         """
@@ -116,9 +126,7 @@ class Staging:
                 for file in noted:
                     entry = file.entry
                     self._rows.put(StagedRow(file.number, entry.key, entry.ids, entry.lengths, file.have_bits()))
-        for file in files:
-            if not file.is_whole or not file.missing:
-                self._create(file)
+        files = [file for file in files if (file.is_whole and file.missing) or self._can_create(file)]
         with self._lock:
             self._active.update((file.number, file) for file in files)
             self._finished += [file for file in files if not file.missing]
@@ -139,7 +147,7 @@ class Staging:
         """
         if file.is_whole:
             self._create(file)
-        self._written(file, slot, None)
+        self._written(file, slot, BlockId(file.entry.ids) if file.is_whole else None)
 
     def write(self, block: BlockId, data: Payload) -> None:
         """Write a verified block wherever it is waited for.
@@ -151,6 +159,10 @@ class Staging:
             waiting = self._waiting.pop(block, [])
         while waiting:
             file, slot = waiting[-1]
+            if len(data) != file.offsets[slot + 1] - file.offsets[slot]:
+                self._refuse(PathError(file.entry.path, "its blocks are not as long as the folder says"))
+                waiting.pop()
+                continue
             try:
                 self._write_at(file, slot, data)
             except OSError as error:
@@ -196,6 +208,7 @@ class Staging:
         self.checkpoint()
         with self._lock:
             whole = [file.name for file in self._active.values() if file.is_whole]
+            self.problems = {}
             self._waiting.clear()
             self._active.clear()
             self._whole.clear()
@@ -271,6 +284,18 @@ class Staging:
             os.close(handle)
         return file
 
+    def _can_create(self, file: StagedFile) -> bool:
+        try:
+            self._create(file)
+        except PathError as problem:
+            self._refuse(problem)
+            return False
+        return True
+
+    def _refuse(self, problem: PathError) -> None:
+        with self._lock:
+            self.problems.setdefault(problem.path, problem)
+
     def _create(self, file: StagedFile) -> None:
         try:
             handle = os.open(file.name, _CREATE, 0o600, dir_fd=self._handle)
@@ -279,6 +304,8 @@ class Staging:
             finally:
                 os.close(handle)
         except OSError as error:
+            if error.errno == errno.EFBIG:
+                raise PathError(file.entry.path, "is larger than a file can be here") from None
             raise store_error(error, f"cannot begin {os.fsdecode(file.entry.path)!r}") from None
 
     def _write_at(self, file: StagedFile, slot: int, data: Payload) -> None:

@@ -194,6 +194,9 @@ class _Scan:
         file = os.open(entry.name, _OPEN_FLAGS, dir_fd=handle)
         try:
             before = os.fstat(file)
+            if not stat.S_ISREG(before.st_mode):  # something else has just taken its place
+                self.report.unsettled = True
+                return None
             cut = self._cut(entry.key, before.st_size, local)
             ids, lengths = hash_file(
                 file, before.st_size, cut, self._policy.gear_seed, self._pool, self._policy.checkpoint
