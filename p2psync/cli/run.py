@@ -14,6 +14,7 @@ from p2psync.errors import (
     RemoteProtocolError,
     StoreError,
     UnreachableError,
+    first_error,
 )
 from p2psync.node.events import NodeEvent, Problem
 
@@ -59,22 +60,10 @@ async def _run(work: Callable[[Callable[[NodeEvent], None]], Awaitable[None]], d
             await work(display.show)
             nursery.cancel_scope.cancel()
     except* P2PSyncError as group:
-        failed = _first(group)
+        failed = first_error(group)
     if failed is not None:
         return _tell(failed, display)
     return INTERRUPTED if stopped else 0
-
-
-def _first(group: BaseExceptionGroup[P2PSyncError]) -> P2PSyncError:
-    leaves: list[P2PSyncError] = []
-    todo: list[BaseException] = [group]
-    while todo:
-        error = todo.pop(0)
-        if isinstance(error, BaseExceptionGroup):
-            todo += error.exceptions
-        elif isinstance(error, P2PSyncError):
-            leaves.append(error)
-    return leaves[0]
 
 
 def _tell(error: P2PSyncError, display: Display) -> int:

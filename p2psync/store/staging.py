@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from p2psync.blocks.block import split_ids
+from p2psync.errors import IntegrityError
 from p2psync.ids import BlockId
 from p2psync.manifest.entry import Entry
 from p2psync.store.base import Payload
@@ -62,6 +63,10 @@ class StagedFile:
     def has(self, slot: int) -> bool:
         """Say whether a block has been written."""
         return bool(self._have[slot >> 3] & (0x80 >> (slot & 7)))
+
+    def length(self, slot: int) -> int:
+        """Return how many bytes a block has, as the manifest says."""
+        return self.offsets[slot + 1] - self.offsets[slot]
 
     def mark(self, slot: int) -> None:
         """Note that a block has been written."""
@@ -144,11 +149,14 @@ class Staging:
 
         Raises:
             StoreError: The disk is full or failed; the block is still waited for.
+            IntegrityError: The manifest promised a block of another length: written, it would spoil its neighbours.
         """
         with self._lock:
             waiting = self._waiting.pop(block, [])
         while waiting:
             file, slot = waiting[-1]
+            if len(data) != file.length(slot):
+                raise IntegrityError(f"manifest: a block of {len(data)} bytes is said to have {file.length(slot)}")
             try:
                 self._write_at(file, slot, data)
             except OSError as error:
@@ -264,7 +272,7 @@ class Staging:
             if file.has(slot):
                 return
             file.mark(slot)
-            self.written_bytes += file.offsets[slot + 1] - file.offsets[slot]
+            self.written_bytes += file.length(slot)
             if not file.is_whole:
                 self._unnoted.add(file)
             elif block is not None:

@@ -14,7 +14,7 @@ from p2psync.manifest.page import Page, decode_page, page_block_ids
 from p2psync.manifest.tree import Manifest, join_continuations
 from p2psync.store.folder_state import FolderState
 from p2psync.store.local_file import LocalFile
-from p2psync.store.staging import StagedFile, wanted_slots
+from p2psync.store.staging import wanted_slots
 from p2psync.sync.apply import FolderWriter
 from p2psync.sync.paths import PathGate
 from p2psync.sync.reconcile import Decision, Step, reconcile
@@ -154,11 +154,11 @@ class Planner:
         waits: dict[int, BlockId] = {}
         for file in self._staging.begin(entries):
             wanted = wanted_slots(file)
-            self.totals.right_bytes += file.size_bytes - sum(_length(file, slot) for slot, _ in wanted)
+            self.totals.right_bytes += file.size_bytes - sum(file.length(slot) for slot, _ in wanted)
             largest = largest_chunk(file.entry.cut)
-            zeros = block_id(bytes(largest)) if any(_length(file, slot) == largest for slot, _ in wanted) else None
+            zeros = block_id(bytes(largest)) if any(file.length(slot) == largest for slot, _ in wanted) else None
             for slot, block in wanted:
-                if block == zeros and _length(file, slot) == largest:
+                if block == zeros and file.length(slot) == largest:
                     self._staging.fill_zeros(file, slot)
                     self.totals.reused_bytes += largest
                 elif not self._staging.await_block(block, file, slot):
@@ -183,10 +183,6 @@ class Planner:
 
 def _size(entry: Entry) -> int:
     return sum(int.from_bytes(entry.lengths[at : at + 4], "big") for at in range(0, len(entry.lengths), 4))
-
-
-def _length(file: StagedFile, slot: int) -> int:
-    return file.offsets[slot + 1] - file.offsets[slot]
 
 
 def _block_starts(entries: list[Entry]) -> dict[bytes, int]:
