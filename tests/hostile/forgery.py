@@ -8,13 +8,12 @@ import bencodepy
 from blake3 import blake3
 
 from p2psync.ids import BlockId, DeviceId
-from p2psync.keys import FolderKeys
+from p2psync.keys import FolderKeys, Role
 from p2psync.manifest.entry import Entry, Kind
 from p2psync.manifest.head import Head
 from p2psync.manifest.page import encode_page
 from p2psync.manifest.tree import Manifest
 from p2psync.sharelink import ShareLink
-from p2psync.keys import Role
 from tests.hostile.raw_link import BLOCKS, HEAD, MISSING, PART, WANT, RawLink, block_frames, dial, split_ids
 
 NOW_NS = 1_700_000_000_000_000_000

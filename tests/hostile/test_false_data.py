@@ -1,6 +1,5 @@
 """Blocks, pages, roots and heads that are not what they should be: never kept, and the liar is never asked again."""
 
-import struct
 from contextlib import ExitStack
 
 import bencodepy
@@ -12,9 +11,9 @@ from tests.e2e.compare import differences
 from tests.e2e.program import eventually, get
 from tests.e2e.relay import Relay
 from tests.hostile import forgery
-from tests.hostile.forgery import directory, file, forge, forge_head, forge_pages, forge_root, id_of, offer, serve
+from tests.hostile.forgery import forge_head, id_of, offer, serve
 from tests.hostile.harm import FALSE, Surroundings, assert_gave_up
-from tests.hostile.raw_link import BLOCKS, HEAD, PART, RawListener, blocks_frame, frame, listeners, part_frame
+from tests.hostile.raw_link import HEAD, RawListener, blocks_frame, listeners, part_frame
 
 FOREIGN = keys_from_seed(make_seed())
 MIB = 1 << 20
