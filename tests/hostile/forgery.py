@@ -113,12 +113,12 @@ def file(path: bytes, *contents: bytes, **changes: object) -> Made:
     return Made(entry._replace(**changes), contents)
 
 
-def directory(path: bytes) -> Made:
-    return Made(_entry(path, Kind.DIRECTORY)._replace(mode=0o755))
+def directory(path: bytes, **changes: object) -> Made:
+    return Made(_entry(path, Kind.DIRECTORY)._replace(mode=0o755)._replace(**changes))
 
 
-def symlink(path: bytes, target: bytes) -> Made:
-    return Made(_entry(path, Kind.SYMLINK)._replace(target=target))
+def symlink(path: bytes, target: bytes, **changes: object) -> Made:
+    return Made(_entry(path, Kind.SYMLINK)._replace(target=target)._replace(**changes))
 
 
 def _entry(path: bytes, kind: Kind) -> Entry:
