@@ -38,7 +38,11 @@ class Version:
 
     def with_block(self, id_: bytes, data: bytes) -> "Version":
         """Return the same with other bytes under an id."""
-        return replace(self, blocks={**self.blocks, id_: data})
+        return self.with_blocks({id_: data})
+
+    def with_blocks(self, blocks: Mapping[bytes, bytes]) -> "Version":
+        """Return the same with more blocks, or others under the same ids."""
+        return replace(self, blocks={**self.blocks, **blocks})
 
 
 def id_of(data: bytes) -> BlockId:
