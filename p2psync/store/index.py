@@ -130,6 +130,14 @@ class FileIndex:
             self._database.execute_many("DELETE FROM places WHERE prefix = ? AND file = ? AND slot = ?", places)
             self._database.execute_many("DELETE FROM files WHERE id = ?", gone)
 
+    def has_number(self, number: int) -> bool:
+        """Say whether a file has this row id."""
+        return self._database.row("SELECT 1 FROM files WHERE id = ?", (number,)) is not None
+
+    def leave_number(self, number: int) -> None:
+        """Give the file of this row id, if there is one, another; its places stay with the old one."""
+        self._database.execute("UPDATE files SET id = ? WHERE id = ?", (self.allocate_number(), number))
+
     def allocate_number(self) -> int:
         """Return a row id that nothing has had in this database's life."""
         return next(self._numbers)

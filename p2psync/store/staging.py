@@ -5,6 +5,7 @@ written is noted in the database only after the data is durable, so after a cras
 one block is written whole when the block comes; after a crash it is simply fetched again.
 """
 
+import contextlib
 import os
 import struct
 import threading
@@ -90,17 +91,17 @@ class Staging:
         self._whole: dict[BlockId, StagedFile] = {}
         self._finished: list[StagedFile] = []
         self._unnoted: set[StagedFile] = set()
-        self._resumable = {row.key: row for row in self._rows.all()}
-        self._resumable_have = {row.number: row.have for row in self._resumable.values()}
+        self._resumable: dict[bytes, StagedRow] = {}
+        self._resumable_have: dict[int, bytes] = {}
         self.written_bytes = 0
-        for name in os.listdir(self._handle):
-            if not name.isdigit() or int(name) not in self._resumable_have:
-                os.unlink(name, dir_fd=self._handle)
+        self._recover()
 
     def close(self) -> None:
         """Note what has been written, and let go of the directory."""
-        self.checkpoint()
-        os.close(self._handle)
+        try:
+            self.checkpoint()
+        finally:
+            os.close(self._handle)
 
     def begin(self, entries: Sequence[Entry]) -> list[StagedFile]:
         """Start files, or take up those that were started before a crash with the same blocks.
@@ -194,6 +195,7 @@ class Staging:
         """
         self.checkpoint()
         with self._lock:
+            whole = [file.name for file in self._active.values() if file.is_whole]
             self._waiting.clear()
             self._active.clear()
             self._whole.clear()
@@ -204,6 +206,8 @@ class Staging:
                 self._resumable_have[row.number] = row.have
             else:
                 self._give_up(row)
+        for name in whole:
+            self._unlink(name)
 
     def has(self, number: int, slot: int) -> bool:
         """Say whether a block of a staged file can be read from it."""
@@ -232,6 +236,22 @@ class Staging:
     def directory(self) -> Path:
         """The staging directory's path."""
         return self._directory
+
+    def _recover(self) -> None:
+        """Make rows and files agree after a crash: only a row whose file is still here can be taken up again."""
+        names = set(os.listdir(self._handle))
+        with self._database.transaction():
+            for row in self._rows.all():
+                name = str(row.number)
+                if name in names and row.key not in self._resumable:
+                    names.discard(name)
+                    self._index.leave_number(row.number)  # noted before the rename that did not come
+                    self._resumable[row.key] = row
+                    self._resumable_have[row.number] = row.have
+                else:
+                    self._rows.drop(row.number, keep_places=self._index.has_number(row.number))
+        for name in names:
+            os.unlink(name, dir_fd=self._handle)
 
     def _resume(self, entry: Entry) -> StagedFile | None:
         row = self._resumable.get(entry.key)
@@ -273,8 +293,8 @@ class Staging:
 
     def _written(self, file: StagedFile, slot: int, block: BlockId | None) -> None:
         with self._lock:
-            if file.has(slot):
-                return
+            if file.has(slot) or self._active.get(file.number) is not file:
+                return  # or it was abandoned while it was being written to
             file.mark(slot)
             self.written_bytes += file.offsets[slot + 1] - file.offsets[slot]
             if not file.is_whole:
@@ -286,13 +306,16 @@ class Staging:
 
     def _give_up(self, row: StagedRow) -> None:
         with self._database.transaction():
-            self._rows.drop(row.number, keep_places=False)
+            # Killed between the rename and the note of it, the file is in its place, and these are its places.
+            in_place = self._index.file_at(row.key)
+            self._rows.drop(row.number, keep_places=in_place is not None and in_place.number == row.number)
         self._resumable.pop(row.key, None)
         self._resumable_have.pop(row.number, None)
-        try:
-            os.unlink(str(row.number), dir_fd=self._handle)
-        except FileNotFoundError:
-            return
+        self._unlink(str(row.number))
+
+    def _unlink(self, name: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self._handle)
 
 
 def wanted_slots(file: StagedFile) -> list[tuple[int, BlockId]]:

@@ -100,6 +100,7 @@ class Follower:
                 self._newer.set()
                 if not same_root:
                     self._pull_scope.cancel()
+                self._newest.heard.set()
 
     async def _pull(self) -> None:
         head, signed = self._newest.head, self._newest.signed

@@ -81,7 +81,9 @@ class Publisher:
         self.progress.activity = Activity.SCANNING
         report = await trio.to_thread.run_sync(self._scan)
         above = self._seq_seen
-        published = await trio.to_thread.run_sync(self._writer.publish, clock_ns(), above)
+        published = await trio.to_thread.run_sync(
+            self._writer.publish, clock_ns(), above, trio.from_thread.check_cancelled
+        )
         is_new = published is not None
         if published is None and first:
             published = self._writer.current()

@@ -103,8 +103,9 @@ class _Scan:
 
     def walk(self, handle: int) -> None:
         """Scan a directory, given as an open descriptor, and all below it; closes the descriptor."""
-        below = [(handle, b"", self._scan_directory(handle, b""))]
+        below: list[tuple[int, bytes, list[bytes]]] = [(handle, b"", [])]
         try:
+            below[0] = (handle, b"", self._scan_directory(handle, b""))
             while below:
                 handle, directory, names = below[-1]
                 if not names:

@@ -50,13 +50,19 @@ class Sharer:
         self.report = scan_folder(self.folder, policy, lambda report: None)
         return self.report
 
-    def publish(self) -> Published | None:
+    def publish(self, above_seq: int = 0) -> Published | None:
         """Scan and publish; None where nothing had changed."""
         self.scan()
-        published = self._writer.publish(clock_ns())
+        published = self._writer.publish(clock_ns(), above_seq)
         if published is not None:
             self.swarm.publish(published.signed, published.head.root, complete=True)
         return published
+
+    def offer(self) -> None:
+        """Offer the head that was published when the folder was last open."""
+        published = self._writer.current()
+        assert published is not None
+        self.swarm.publish(published.signed, published.head.root, complete=True)
 
     def close(self) -> None:
         self.folder.close()

@@ -1,0 +1,214 @@
+"""A member that is a script: a real peer over real TLS whose frames are bytes written here, from PROTOCOL.md alone.
+
+Certificates are made by the program's own code, for without one nobody listens; nothing of `p2psync.wire` is used.
+"""
+
+import contextlib
+import socket
+import ssl
+import struct
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from typing import Self
+
+import bencodepy
+
+from p2psync.keys import FolderKeys
+from p2psync.swarm.tls import client_context, make_device_key, server_context
+
+HELLO, HEAD, HAVE, WANT, CANCEL, BLOCKS, PART, MISSING, PING, PONG, BYE = range(11)
+HELLO_FIELDS = {b"agent": b"raw", b"features": [], b"port": 0, b"version": 1}
+FRAME_BYTES = 1 << 20
+WAIT_S = 20.0
+
+Frame = tuple[int, bytes]
+
+
+class RawLink:
+    """One TLS connection; every call waits at most `WAIT_S`, then raises TimeoutError."""
+
+    def __init__(self, stream: ssl.SSLSocket) -> None:
+        self.stream = stream
+        self._received = b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stream.close()
+
+    def send_raw(self, data: bytes) -> None:
+        self.stream.sendall(data)
+
+    def send(self, kind: int, body: bytes = b"") -> None:
+        self.send_raw(frame(kind, body))
+
+    def hello(self, **fields: object) -> None:
+        """Say HELLO; the side that accepted does so first, the other when it has read one."""
+        self.send(HELLO, bencodepy.encode(HELLO_FIELDS | {key.encode(): value for key, value in fields.items()}))
+
+    def have(self, **fields: object) -> None:
+        self.send(HAVE, bencodepy.encode(fields))
+
+    def greet(self, *, accepted: bool) -> bytes:
+        """Exchange HELLOs and return the other's body."""
+        if accepted:
+            self.hello()
+        heard = self.read_until(HELLO)
+        if not accepted:
+            self.hello()
+        return heard
+
+    def read(self) -> Frame | None:
+        """Return the next frame's type and body, None at the end of the stream."""
+        while len(self._received) < 4 or len(self._received) < 4 + int.from_bytes(self._received[:4], "big"):
+            data = self.stream.recv(1 << 18)
+            if not data:
+                return None
+            self._received += data
+        end = 4 + int.from_bytes(self._received[:4], "big")
+        one, self._received = self._received[4:end], self._received[end:]
+        return one[0], one[1:]
+
+    def read_until(self, *kinds: int) -> bytes:
+        """Return the body of the next frame of these types, answering PING meanwhile and skipping the rest."""
+        while (one := self.read()) is not None:
+            if one[0] in kinds:
+                return one[1]
+            if one[0] == PING:
+                self.send(PONG)
+        raise EOFError(f"the stream ended before a frame of type {kinds}")
+
+    def read_to_end(self) -> list[Frame]:
+        """Return what still comes, up to the end of the stream, which must come."""
+        frames = []
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
+            while (one := self.read()) is not None:
+                frames.append(one)
+        return frames
+
+    def is_alive(self) -> bool:
+        """Say whether the other side still answers."""
+        try:
+            self.send(PING)
+            self.read_until(PONG)
+        except (OSError, EOFError):
+            return False
+        return True
+
+
+def frame(kind: int, body: bytes = b"") -> bytes:
+    return struct.pack(">IB", len(body) + 1, kind) + body
+
+
+def blocks_frame(blocks: Sequence[tuple[bytes, bytes]]) -> bytes:
+    rows = b"".join(id_ + struct.pack(">I", len(data)) for id_, data in blocks)
+    return frame(BLOCKS, struct.pack(">I", len(blocks)) + rows + b"".join(data for _, data in blocks))
+
+
+def part_frame(id_: bytes, total: int, offset: int, payload: bytes) -> bytes:
+    return frame(PART, id_ + struct.pack(">II", total, offset) + payload)
+
+
+def block_frames(id_: bytes, data: bytes) -> bytes:
+    """Return the frames that carry one block, however long."""
+    if len(data) <= FRAME_BYTES:
+        return blocks_frame([(id_, data)])
+    starts = range(0, len(data), FRAME_BYTES)
+    return b"".join(part_frame(id_, len(data), at, data[at : at + FRAME_BYTES]) for at in starts)
+
+
+def split_ids(packed: bytes) -> list[bytes]:
+    return [packed[at : at + 32] for at in range(0, len(packed), 32)]
+
+
+def dial(address: str, keys: FolderKeys) -> RawLink:
+    """Connect as a member that nobody has seen before."""
+    link = RawLink(dial_tls(address, client_context(keys, make_device_key()), keys.sni))
+    return link
+
+
+def dial_tls(address: str, context: ssl.SSLContext, name: str, session: ssl.SSLSession | None = None) -> ssl.SSLSocket:
+    """Connect and do our half of the handshake; the other side may still refuse us."""
+    return context.wrap_socket(dial_tcp(address), server_hostname=name, session=session)
+
+
+def dial_tcp(address: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    return socket.create_connection((host, int(port)), timeout=WAIT_S)
+
+
+Script = Callable[[RawLink], None]
+
+
+class RawListener:
+    """A member at an address of its own, which plays a script with everybody who dials it.
+
+    Attributes:
+        dialled: How often somebody came and proved to be a member.
+        ended: How many scripts have ended.
+    """
+
+    def __init__(self, keys: FolderKeys, script: Script) -> None:
+        self.dialled = 0
+        self.ended = 0
+        self._context = server_context(keys, make_device_key())
+        self._script = script
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._links: list[socket.socket] = []
+        self._failures: list[BaseException] = []
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
+        self._threads[0].start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._threads[0].join(WAIT_S)
+        for link in self._links:
+            with contextlib.suppress(OSError):
+                link.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(WAIT_S)
+        if error is None and self._failures:
+            raise self._failures[0]
+
+    @property
+    def address(self) -> str:
+        host, port = self._listener.getsockname()
+        return f"{host}:{port}"
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                stream, _ = self._listener.accept()
+            except OSError:
+                return
+            stream.settimeout(WAIT_S)
+            self._links.append(stream)
+            thread = threading.Thread(target=self._play, args=(stream,), daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _play(self, stream: socket.socket) -> None:
+        try:
+            with self._context.wrap_socket(stream, server_side=True) as tls:
+                # What is shut down at the end must be this one: wrapping takes the descriptor out of `stream`.
+                self._links.append(tls)
+                self.dialled += 1
+                self._script(RawLink(tls))
+        except (OSError, EOFError):
+            pass  # the other side hung up: the test says whether it should have
+        except BaseException as failure:
+            self._failures.append(failure)
+        finally:
+            self.ended += 1
+
+
+@contextlib.contextmanager
+def listeners(keys: FolderKeys, scripts: Iterable[Script]):
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(RawListener(keys, script)) for script in scripts]
