@@ -57,6 +57,7 @@ class TerminalDisplay:
         self._live: Live | None = None
         self._rates = _Rates()
         self._said_waiting = ""
+        self._matched: Matched | None = None
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -79,13 +80,7 @@ class TerminalDisplay:
                 self._result(f"{COMMAND} get {shlex.quote(event.link)} DIR")
                 self._say("anybody with that line can read the folder; Ctrl-C stops sharing")
             case Matched():
-                self._say(
-                    f"matches: {_count(event.files, 'file')}, {show_bytes(event.bytes)} "
-                    f"({show_bytes(event.fetched_bytes)} fetched, {show_bytes(event.reused_bytes)} found here) "
-                    f"in {event.seconds:.1f} s"
-                )
-                if event.displaced:
-                    self._say(f"{_count(event.displaced, 'path')} of yours moved to .p2psync/versions")
+                self._show_match(event)
             case Published():
                 self._say(f"published version {event.seq}: {_count(event.files, 'file')}, {show_bytes(event.bytes)}")
             case LocalAddition():
@@ -103,6 +98,17 @@ class TerminalDisplay:
         elif event.waiting_for and event.waiting_for != self._said_waiting:
             self._say(event.waiting_for)
         self._said_waiting = event.waiting_for
+
+    def _show_match(self, event: Matched) -> None:
+        before, self._matched = self._matched, event
+        fetched_bytes = event.fetched_bytes - (before.fetched_bytes if before else 0)
+        took = "" if before else f" in {event.seconds:.1f} s"  # of a later match it says how long we have been here
+        self._say(
+            f"matches: {_count(event.files, 'file')}, {show_bytes(event.bytes)} "
+            f"({show_bytes(fetched_bytes)} fetched, {show_bytes(event.reused_bytes)} found here){took}"
+        )
+        if event.displaced:
+            self._say(f"{_count(event.displaced, 'path')} of yours moved to .p2psync/versions")
 
     def _say(self, sentence: str, *, style: str = "") -> None:
         self._console.print(Text(sentence, style=style))

@@ -67,6 +67,10 @@ class StagedFile:
         """Say whether a block has been written."""
         return bool(self._have[slot >> 3] & (0x80 >> (slot & 7)))
 
+    def length(self, slot: int) -> int:
+        """Return how many bytes a block has, as the manifest says."""
+        return self.offsets[slot + 1] - self.offsets[slot]
+
     def mark(self, slot: int) -> None:
         """Note that a block has been written."""
         if not self.has(slot):
@@ -154,12 +158,13 @@ class Staging:
 
         Raises:
             StoreError: The disk is full or failed; the block is still waited for.
+            IntegrityError: The manifest promised a block of another length: written, it would spoil its neighbours.
         """
         with self._lock:
             waiting = self._waiting.pop(block, [])
         while waiting:
             file, slot = waiting[-1]
-            if len(data) != file.offsets[slot + 1] - file.offsets[slot]:
+            if len(data) != file.length(slot):
                 self._refuse(PathError(file.entry.path, "its blocks are not as long as the folder says"))
                 waiting.pop()
                 continue
@@ -323,7 +328,7 @@ class Staging:
             if file.has(slot) or self._active.get(file.number) is not file:
                 return  # or it was abandoned while it was being written to
             file.mark(slot)
-            self.written_bytes += file.offsets[slot + 1] - file.offsets[slot]
+            self.written_bytes += file.length(slot)
             if not file.is_whole:
                 self._unnoted.add(file)
             elif block is not None:
@@ -333,9 +338,7 @@ class Staging:
 
     def _give_up(self, row: StagedRow) -> None:
         with self._database.transaction():
-            # Killed between the rename and the note of it, the file is in its place, and these are its places.
-            in_place = self._index.file_at(row.key)
-            self._rows.drop(row.number, keep_places=in_place is not None and in_place.number == row.number)
+            self._rows.drop(row.number, keep_places=False)
         self._resumable.pop(row.key, None)
         self._resumable_have.pop(row.number, None)
         self._unlink(str(row.number))

@@ -93,6 +93,8 @@ class FolderWriter:
         What is about to appear is noted before, with the looks of what stands there still, and what `stat` says of it
         after: a crash between the two leaves files that the next scan, once it has read them, knows to be ours.
         """
+        if not files:
+            return
         found = [(file, self._try_finish(file)) for file in files]
         clear = [(file, mark) for file, mark in found if mark is not None]
         make_durable(self._staging.directory)

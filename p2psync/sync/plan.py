@@ -156,11 +156,11 @@ class Planner:
         files = self._staging.begin(entries)
         for file in files:
             wanted = wanted_slots(file)
-            self.totals.right_bytes += file.size_bytes - sum(_length(file, slot) for slot, _ in wanted)
+            self.totals.right_bytes += file.size_bytes - sum(file.length(slot) for slot, _ in wanted)
             largest = largest_chunk(file.entry.cut)
-            zeros = block_id(bytes(largest)) if any(_length(file, slot) == largest for slot, _ in wanted) else None
+            zeros = block_id(bytes(largest)) if any(file.length(slot) == largest for slot, _ in wanted) else None
             for slot, block in wanted:
-                if block == zeros and _length(file, slot) == largest:
+                if block == zeros and file.length(slot) == largest:
                     self._staging.fill_zeros(file, slot)
                     self.totals.reused_bytes += largest
                 elif not self._staging.await_block(block, file, slot):
@@ -185,10 +185,6 @@ class Planner:
 
 def _size(entry: Entry) -> int:
     return sum(int.from_bytes(entry.lengths[at : at + 4], "big") for at in range(0, len(entry.lengths), 4))
-
-
-def _length(file: StagedFile, slot: int) -> int:
-    return file.offsets[slot + 1] - file.offsets[slot]
 
 
 def _block_starts(entries: list[Entry]) -> dict[bytes, int]:

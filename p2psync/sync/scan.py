@@ -148,7 +148,9 @@ class _Scan:
         with os.scandir(handle) as listing:
             found = [(os.fsencode(item.name), item) for item in listing]
         for name, item in found:
-            if not directory and name == STATE_DIRECTORY:
+            if name == STATE_DIRECTORY:
+                if directory:
+                    self._problem(join_path(directory, name), "holds the keys of a folder shared by itself: left out")
                 continue
             local = known.pop(name, None)
             try:

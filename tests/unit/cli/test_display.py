@@ -1,7 +1,7 @@
 import pytest
 
-from p2psync.cli.display import _Rates, progress_line
-from p2psync.node.events import Progress
+from p2psync.cli.display import TerminalDisplay, _Rates, progress_line
+from p2psync.node.events import Matched, Progress
 
 MB = 1_000_000
 
@@ -41,3 +41,14 @@ def test_no_rate_is_left_standing_when_nothing_moves(state):
 
 def test_a_transfer_that_stands_still_has_neither_rate_nor_end():
     assert shown(at(0), at(5 * MB), at(5 * MB)) == "fetching: 5 % of 100.0 MB, 1 peer"
+
+
+def test_a_later_match_tells_what_was_fetched_for_it_alone(capsys):
+    with TerminalDisplay() as display:
+        display.show(Matched("aa", 3, 60 * MB, 50 * MB, 10 * MB, 0, 0, 4.2))
+        display.show(Matched("bb", 3, 61 * MB, 51 * MB, 60 * MB, 0, 1, 86400.0))
+    assert capsys.readouterr().err.splitlines() == [
+        "matches: 3 files, 60.0 MB (50.0 MB fetched, 10.0 MB found here) in 4.2 s",
+        "matches: 3 files, 61.0 MB (1.0 MB fetched, 60.0 MB found here)",
+        "1 path of yours moved to .p2psync/versions",
+    ]

@@ -108,3 +108,14 @@ async def test_a_name_that_begins_like_the_state_directorys_is_watched_and_the_s
         with trio.fail_after(10):
             await watcher.wait_change()
         nursery.cancel_scope.cancel()
+
+
+def test_the_keys_of_a_folder_inside_that_is_shared_by_itself_are_not_published(tmp_path):
+    (tmp_path / "a").mkdir()
+    with sharing(tmp_path / "a" / "inner") as inner:
+        (inner.root / "file").write_bytes(b"shared twice")
+        inner.publish()
+    with sharing(tmp_path / "a") as a:
+        a.publish()
+        published = [file.entry.path for file in a.folder.index.iter_files()]
+    assert published == [b"inner", b"inner/file"]
