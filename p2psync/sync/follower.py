@@ -207,7 +207,8 @@ class Follower:
         writer.problems += self._folder.staging.problems.values()
         self._folder.staging.abandon(lambda key, ids: False)
         self.progress.done_bytes = self.progress.total_bytes
-        return [] if self._exact else [local.entry.path for local in kept]
+        still_there = (local.entry for local in kept if self._folder.index.file_at(local.entry.key) is not None)
+        return [] if self._exact else [entry.path for entry in still_there]
 
     def _sweep(self, root: BlockId, manifest: Manifest) -> None:
         with self._folder.database.transaction():

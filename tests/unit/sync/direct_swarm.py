@@ -22,6 +22,7 @@ class DirectSwarm:
         published: Every (head, root, complete) that was offered, in order.
         fetched: Ids of the file blocks that were fetched, in order.
         completed: Roots that were said to be held as a whole.
+        must_hold: Whether what is said to be held must be readable: not so where permissions forbid it.
     """
 
     def __init__(self, store: BlockStore, sources: Sequence[BlockStore] = ()) -> None:
@@ -30,6 +31,7 @@ class DirectSwarm:
         self.fetched: list[BlockId] = []
         self.fetched_bytes = 0
         self.completed: list[BlockId] = []
+        self.must_hold = True
         self._store = store
         self._sources = list(sources)
         self._followers: list[DirectSwarm] = []
@@ -70,7 +72,7 @@ class DirectSwarm:
             assert data is not None
             ids = page_block_ids(decode_page(bytes(data)))
             held = [id_ for at, id_ in enumerate(ids) if holding.bits[at >> 3] & (0x80 >> (at & 7))]
-            assert None not in self._store.read(held), "what is said to be held can be read"
+            assert not self.must_hold or None not in self._store.read(held), "what is said to be held can be read"
 
     def complete(self, root: BlockId) -> None:
         self.completed.append(root)

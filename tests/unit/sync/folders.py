@@ -79,11 +79,13 @@ class Getter:
         self.swarm = DirectSwarm(self.folder.store)
         self._sharer = sharer
         self.before_write: Callable[[object], None] | None = None
+        self.must_hold = True
 
     async def get(self, *, exact: bool = False) -> Matched:
         """Bring the folder to the newest head."""
         self.swarm = DirectSwarm(self.folder.store)
         self.swarm.before_write = self.before_write
+        self.swarm.must_hold = self.must_hold
         self._sharer.connect(self.swarm)
         matched: list[Matched] = []
         done = trio.Event()
