@@ -47,3 +47,14 @@ class PathError(P2PSyncError):
 
 class ConfigError(P2PSyncError):
     """The user's input (an option, a link, a folder) cannot be used as it is."""
+
+
+def first_error(group: BaseExceptionGroup[P2PSyncError]) -> P2PSyncError:
+    """Return the error of a group that is nearest to its top, which is the one to tell."""
+    todo: list[BaseException] = [group]
+    for error in todo:
+        if isinstance(error, BaseExceptionGroup):
+            todo += error.exceptions
+        elif isinstance(error, P2PSyncError):
+            return error
+    raise group

@@ -16,6 +16,7 @@ from p2psync.errors import (
     RemoteProtocolError,
     StoreError,
     UnreachableError,
+    first_error,
 )
 from p2psync.node.events import NodeEvent, Problem
 
@@ -65,7 +66,7 @@ async def _run(work: Callable[[Callable[[NodeEvent], None]], Awaitable[None]], d
             await work(display.show)
             nursery.cancel_scope.cancel()
     except* P2PSyncError as group:
-        failed = _first(group)
+        failed = first_error(group)
     except* BrokenPipeError:  # whoever read our output is gone, and so is the use of going on
         stopped = True
         _discard_output()
@@ -79,18 +80,6 @@ def _discard_output() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
-
-
-def _first(group: BaseExceptionGroup[P2PSyncError]) -> P2PSyncError:
-    leaves: list[P2PSyncError] = []
-    todo: list[BaseException] = [group]
-    while todo:
-        error = todo.pop(0)
-        if isinstance(error, BaseExceptionGroup):
-            todo += error.exceptions
-        elif isinstance(error, P2PSyncError):
-            leaves.append(error)
-    return leaves[0]
 
 
 def _tell(error: P2PSyncError, display: Display) -> int:

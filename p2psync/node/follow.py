@@ -7,7 +7,7 @@ from pathlib import Path
 
 import trio
 
-from p2psync.errors import StoreError
+from p2psync.errors import IntegrityError, RemoteProtocolError, StoreError, first_error
 from p2psync.node.events import Listening, LocalAddition, Matched, NodeEvent, Note, Problem
 from p2psync.node.identity import followed_folder
 from p2psync.node.network import FolderNetwork, NetworkOptions, open_ports
@@ -102,7 +102,13 @@ class _Follow:
             raise StoreError(f"{len(self._problems)} paths could not be made here; all others are right")
 
     async def _run_follower(self, follower: Follower) -> None:
-        await follower.run(after_hearing=self._options.wait_for_peer)
+        try:
+            await follower.run(after_hearing=self._options.wait_for_peer)
+        except* (RemoteProtocolError, IntegrityError) as group:
+            raise IntegrityError(
+                f"what was published for this folder is signed but makes no sense ({first_error(group)}): "
+                "update p2psync, or ask whoever shares the folder to share it again"
+            ) from group
 
     def _tell(self, event: events.FolderEvent) -> None:
         if not isinstance(event, events.Matched):

@@ -6,6 +6,7 @@ one block is written whole when the block comes; after a crash it is simply fetc
 """
 
 import contextlib
+import errno
 import os
 import struct
 import threading
@@ -13,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from p2psync.blocks.block import split_ids
+from p2psync.errors import PathError
 from p2psync.ids import BlockId
 from p2psync.manifest.entry import Entry
 from p2psync.store.base import Payload
@@ -65,6 +67,10 @@ class StagedFile:
         """Say whether a block has been written."""
         return bool(self._have[slot >> 3] & (0x80 >> (slot & 7)))
 
+    def length(self, slot: int) -> int:
+        """Return how many bytes a block has, as the manifest says."""
+        return self.offsets[slot + 1] - self.offsets[slot]
+
     def mark(self, slot: int) -> None:
         """Note that a block has been written."""
         if not self.has(slot):
@@ -77,7 +83,12 @@ class StagedFile:
 
 
 class Staging:
-    """All files of one folder that are on their way in; every method may be called from any thread."""
+    """All files of one folder that are on their way in; every method may be called from any thread.
+
+    Attributes:
+        written_bytes: Bytes written so far.
+        problems: By path, what cannot be put together; until `abandon`.
+    """
 
     def __init__(self, directory: Path, database: Database, index: FileIndex) -> None:
         self._directory = directory
@@ -94,6 +105,7 @@ class Staging:
         self._resumable: dict[bytes, StagedRow] = {}
         self._resumable_have: dict[int, bytes] = {}
         self.written_bytes = 0
+        self.problems: dict[bytes, PathError] = {}
         self._recover()
 
     def close(self) -> None:
@@ -106,6 +118,8 @@ class Staging:
     def begin(self, entries: Sequence[Entry]) -> list[StagedFile]:
         """Start files, or take up those that were started before a crash with the same blocks.
 
+        A file that is too large for the file system is left out, and noted in `problems`.
+
         Raises:
             StoreError: There is no room for them.
         """
@@ -116,9 +130,7 @@ class Staging:
                 for file in noted:
                     entry = file.entry
                     self._rows.put(StagedRow(file.number, entry.key, entry.ids, entry.lengths, file.have_bits()))
-        for file in files:
-            if not file.is_whole or not file.missing:
-                self._create(file)
+        files = [file for file in files if (file.is_whole and file.missing) or self._can_create(file)]
         with self._lock:
             self._active.update((file.number, file) for file in files)
             self._finished += [file for file in files if not file.missing]
@@ -139,18 +151,23 @@ class Staging:
         """
         if file.is_whole:
             self._create(file)
-        self._written(file, slot, None)
+        self._written(file, slot, BlockId(file.entry.ids) if file.is_whole else None)
 
     def write(self, block: BlockId, data: Payload) -> None:
         """Write a verified block wherever it is waited for.
 
         Raises:
             StoreError: The disk is full or failed; the block is still waited for.
+            IntegrityError: The manifest promised a block of another length: written, it would spoil its neighbours.
         """
         with self._lock:
             waiting = self._waiting.pop(block, [])
         while waiting:
             file, slot = waiting[-1]
+            if len(data) != file.length(slot):
+                self._refuse(PathError(file.entry.path, "its blocks are not as long as the folder says"))
+                waiting.pop()
+                continue
             try:
                 self._write_at(file, slot, data)
             except OSError as error:
@@ -196,6 +213,7 @@ class Staging:
         self.checkpoint()
         with self._lock:
             whole = [file.name for file in self._active.values() if file.is_whole]
+            self.problems = {}
             self._waiting.clear()
             self._active.clear()
             self._whole.clear()
@@ -271,6 +289,18 @@ class Staging:
             os.close(handle)
         return file
 
+    def _can_create(self, file: StagedFile) -> bool:
+        try:
+            self._create(file)
+        except PathError as problem:
+            self._refuse(problem)
+            return False
+        return True
+
+    def _refuse(self, problem: PathError) -> None:
+        with self._lock:
+            self.problems.setdefault(problem.path, problem)
+
     def _create(self, file: StagedFile) -> None:
         try:
             handle = os.open(file.name, _CREATE, 0o600, dir_fd=self._handle)
@@ -279,6 +309,8 @@ class Staging:
             finally:
                 os.close(handle)
         except OSError as error:
+            if error.errno == errno.EFBIG:
+                raise PathError(file.entry.path, "is larger than a file can be here") from None
             raise store_error(error, f"cannot begin {os.fsdecode(file.entry.path)!r}") from None
 
     def _write_at(self, file: StagedFile, slot: int, data: Payload) -> None:
@@ -296,7 +328,7 @@ class Staging:
             if file.has(slot) or self._active.get(file.number) is not file:
                 return  # or it was abandoned while it was being written to
             file.mark(slot)
-            self.written_bytes += file.offsets[slot + 1] - file.offsets[slot]
+            self.written_bytes += file.length(slot)
             if not file.is_whole:
                 self._unnoted.add(file)
             elif block is not None:
@@ -306,9 +338,7 @@ class Staging:
 
     def _give_up(self, row: StagedRow) -> None:
         with self._database.transaction():
-            # Killed between the rename and the note of it, the file is in its place, and these are its places.
-            in_place = self._index.file_at(row.key)
-            self._rows.drop(row.number, keep_places=in_place is not None and in_place.number == row.number)
+            self._rows.drop(row.number, keep_places=False)
         self._resumable.pop(row.key, None)
         self._resumable_have.pop(row.number, None)
         self._unlink(str(row.number))

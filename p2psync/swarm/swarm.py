@@ -165,6 +165,7 @@ class Swarm:
 
         Raises:
             StoreError: They cannot be kept.
+            IntegrityError: One is right, and yet not what the caller's manifest says of it.
         """
         await self._downloads.fetch(root, ids)
 
@@ -175,6 +176,7 @@ class Swarm:
 
         Raises:
             StoreError: They cannot be kept.
+            IntegrityError: One is right, and yet not what the caller's manifest says of it.
         """
         await self._downloads.fetch_runs(root, runs)
 

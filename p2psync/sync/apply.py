@@ -306,7 +306,7 @@ class _ProblemOf:
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
         if isinstance(error, PathError):
-            self._writer.problems.append(error)
+            self._writer.problems.append(PathError(self._path, error.reason))
             return True
         if isinstance(error, OSError):
             self._writer._note_problem(self._path, error)

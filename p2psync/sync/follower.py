@@ -204,6 +204,7 @@ class Follower:
                 writer.clear_addition(local)
         writer.place_blocked()
         writer.finish_directories()
+        writer.problems += self._folder.staging.problems.values()
         self._folder.staging.abandon(lambda key, ids: False)
         self.progress.done_bytes = self.progress.total_bytes
         return [] if self._exact else [local.entry.path for local in kept]

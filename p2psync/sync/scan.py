@@ -148,7 +148,9 @@ class _Scan:
         with os.scandir(handle) as listing:
             found = [(os.fsencode(item.name), item) for item in listing]
         for name, item in found:
-            if not directory and name == STATE_DIRECTORY:
+            if name == STATE_DIRECTORY:
+                if directory:
+                    self._problem(join_path(directory, name), "holds the keys of a folder shared by itself: left out")
                 continue
             local = known.pop(name, None)
             try:
@@ -194,6 +196,9 @@ class _Scan:
         file = os.open(entry.name, _OPEN_FLAGS, dir_fd=handle)
         try:
             before = os.fstat(file)
+            if not stat.S_ISREG(before.st_mode):  # something else has just taken its place
+                self.report.unsettled = True
+                return None
             cut = self._cut(entry.key, before.st_size, local)
             ids, lengths = hash_file(
                 file, before.st_size, cut, self._policy.gear_seed, self._pool, self._policy.checkpoint

@@ -66,7 +66,7 @@ class Watcher:
             is_live = False
             async for changes in awatch(
                 *paths,
-                watch_filter=lambda _change, path: not path.startswith(own),
+                watch_filter=lambda _change, path: path != own and not path.startswith(f"{own}/"),
                 debounce=int(QUIET_S * 1000),
                 step=int(QUIET_S * 500),
                 rust_timeout=LIVE_WITHIN_MS,

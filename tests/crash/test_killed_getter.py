@@ -38,9 +38,9 @@ def update(root: Path) -> None:
     (root / "is directory").rmdir()
     (root / "renamed").rename(root / "new name")
     write(root, {
-        "changed": b"new!", "below/changed": b"new below", "becomes directory/inside": b"now", "is directory": b"a file",
-        "big": BIG[:500_000] + b"inserted" + BIG[500_000:], "to link": b"no link", "added/deep/down": b"added", "empty": b"",
-        "zeros": bytes(256 << 10), "other big": BIG[::-1],
+        "changed": b"new!", "below/changed": b"new below", "becomes directory/inside": b"now", "empty": b"",
+        "big": BIG[:500_000] + b"inserted" + BIG[500_000:], "to link": b"no link", "added/deep/down": b"added",
+        "zeros": bytes(256 << 10), "is directory": b"a file", "other big": BIG[::-1],
     })  # fmt: skip
     (root / "new link").symlink_to("changed")
     (root / "link").unlink()

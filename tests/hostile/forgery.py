@@ -38,7 +38,11 @@ class Version:
 
     def with_block(self, id_: bytes, data: bytes) -> "Version":
         """Return the same with other bytes under an id."""
-        return replace(self, blocks={**self.blocks, id_: data})
+        return self.with_blocks({id_: data})
+
+    def with_blocks(self, blocks: Mapping[bytes, bytes]) -> "Version":
+        """Return the same with more blocks, or others under the same ids."""
+        return replace(self, blocks={**self.blocks, **blocks})
 
 
 def id_of(data: bytes) -> BlockId:
@@ -113,12 +117,12 @@ def file(path: bytes, *contents: bytes, **changes: object) -> Made:
     return Made(entry._replace(**changes), contents)
 
 
-def directory(path: bytes) -> Made:
-    return Made(_entry(path, Kind.DIRECTORY)._replace(mode=0o755))
+def directory(path: bytes, **changes: object) -> Made:
+    return Made(_entry(path, Kind.DIRECTORY)._replace(mode=0o755)._replace(**changes))
 
 
-def symlink(path: bytes, target: bytes) -> Made:
-    return Made(_entry(path, Kind.SYMLINK)._replace(target=target))
+def symlink(path: bytes, target: bytes, **changes: object) -> Made:
+    return Made(_entry(path, Kind.SYMLINK)._replace(target=target)._replace(**changes))
 
 
 def _entry(path: bytes, kind: Kind) -> Entry:

@@ -23,10 +23,15 @@ class Surroundings:
         self._before = self._neighbours()
 
     def check(self) -> Self:
-        """Check that nothing but the target has changed, and that nothing of a lie is in it."""
-        assert self._neighbours() == self._before
+        """Check that nothing but the target has changed, and that nothing of a lie is in it, staging included."""
+        self.check_outside()
         files = [path for path in self.target.rglob("*") if path.is_file() and not path.is_symlink()]
         assert [path for path in files if FALSE in path.read_bytes()] == []
+        return self
+
+    def check_outside(self) -> Self:
+        """Check that nothing but the target has changed."""
+        assert self._neighbours() == self._before
         return self
 
     def _neighbours(self) -> dict[bytes, Seen]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Self
 
 import bencodepy
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from p2psync.keys import FolderKeys
 from p2psync.swarm.tls import client_context, make_device_key, server_context
@@ -122,10 +123,9 @@ def split_ids(packed: bytes) -> list[bytes]:
     return [packed[at : at + 32] for at in range(0, len(packed), 32)]
 
 
-def dial(address: str, keys: FolderKeys) -> RawLink:
-    """Connect as a member that nobody has seen before."""
-    link = RawLink(dial_tls(address, client_context(keys, make_device_key()), keys.sni))
-    return link
+def dial(address: str, keys: FolderKeys, device_key: Ed25519PrivateKey | None = None) -> RawLink:
+    """Connect as a member, by default one that nobody has seen before."""
+    return RawLink(dial_tls(address, client_context(keys, device_key or make_device_key()), keys.sni))
 
 
 def dial_tls(address: str, context: ssl.SSLContext, name: str, session: ssl.SSLSession | None = None) -> ssl.SSLSocket:

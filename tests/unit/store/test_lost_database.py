@@ -1,5 +1,6 @@
 """An index that is lost or damaged costs a scan, never a file, and never another link."""
 
+import contextlib
 import random
 import sqlite3
 from contextlib import closing
@@ -7,6 +8,7 @@ from contextlib import closing
 import pytest
 
 from p2psync.errors import StoreError
+from p2psync.store.database import DamagedError
 from p2psync.store.folder_state import FolderState
 from tests.unit.sync.folders import following, sharing, tree
 
@@ -58,13 +60,10 @@ async def test_a_getter_begins_its_index_anew_fetches_nothing_and_loses_nothing(
             await b.get()
         (b.root / "mine").write_bytes(b"the user's own")
         damage(b.folder.directory / "index.sqlite")
-        for _ in range(2):  # what is found to be damaged in the middle of a run is made anew by the next
-            try:
-                with following(b.root, a.swarm) as b:
-                    matched = await b.get()
-                break
-            except StoreError as error:
-                assert error.transient
+        with contextlib.suppress(DamagedError), following(b.root, a.swarm) as b:
+            await b.get()  # what is found to be damaged in the middle of a run is made anew by the next
+        with following(b.root, a.swarm) as b:
+            matched = await b.get()
         assert b.swarm.fetched == []
         assert (matched.problems, matched.displaced, matched.additions) == ((), 0, (b"mine",))
         assert {path: state for path, state in tree(b.root).items() if path != b"mine"} == tree(a.root)
@@ -84,15 +83,12 @@ def test_a_sharer_publishes_the_same_manifest_again(damage, tmp_path):
         before = a.newest.head
         expected = tree(a.root)
     damage(a.folder.directory / "index.sqlite")
-    for _ in range(2):
-        try:
-            with sharing(tmp_path / "a") as a:
-                a.publish(above_seq=before.seq)
-                assert a.newest.head.root == before.root
-                assert a.newest.head.seq == before.seq + 1
-            break
-        except StoreError as error:
-            assert error.transient
+    with contextlib.suppress(DamagedError), sharing(tmp_path / "a") as a:
+        a.publish(above_seq=before.seq)
+    with sharing(tmp_path / "a") as a:
+        a.publish(above_seq=before.seq)
+        assert a.newest.head.root == before.root
+        assert a.newest.head.seq == before.seq + 1
     assert tree(a.root) == expected
 
 

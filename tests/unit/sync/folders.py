@@ -34,6 +34,7 @@ class Sharer:
         self.swarm = DirectSwarm(self.folder.store)
         self.newest = NewestHead(self.folder.database, KEYS)
         self.report = ScanReport()
+        self.on_checkpoint: Callable[[], None] = lambda: None
         self._writer = HeadWriter(self.folder, KEYS, DEVICE, self.newest)
 
     def scan(self) -> ScanReport:
@@ -45,7 +46,7 @@ class Sharer:
             keeps_tombstones=True,
             cut_hint=lambda key: None,
             now_ns=clock_ns,
-            checkpoint=lambda: None,
+            checkpoint=self.on_checkpoint,
         )
         self.report = scan_folder(self.folder, policy, lambda report: None)
         return self.report
@@ -77,7 +78,7 @@ class Getter:
         self.folder = FolderState.open(root, create=True)
         self.swarm = DirectSwarm(self.folder.store)
         self._sharer = sharer
-        self.before_write: Callable[[object], None] = lambda block: None
+        self.before_write: Callable[[object], None] | None = None
 
     async def get(self, *, exact: bool = False) -> Matched:
         """Bring the folder to the newest head."""
