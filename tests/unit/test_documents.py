@@ -73,7 +73,7 @@ def test_every_link_leads_somewhere(document):
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_file_that_is_named_exists(document):
-    named = set(re.findall(r"`([a-z_]+(?:/[a-z_A-Z]+)*\.(?:py|md|toml))`", DOCUMENTS[document]))
+    named = set(re.findall(r"`([a-z_0-9]+(?:/[a-z_A-Z]+)*\.(?:py|md|toml))`", DOCUMENTS[document]))
     assert named
     assert [name for name in named if not (ROOT / name).exists() and not (ROOT / "p2psync" / name).exists()] == []
 
