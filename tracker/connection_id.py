@@ -35,5 +35,5 @@ class ConnectionIds:
         return age <= _VALID_UNITS and compare_digest(self._id_of(unit - age, ip), connection_id)
 
     def _id_of(self, unit: int, ip: bytes) -> bytes:
-        time = unit.to_bytes(8, "big")
+        time = unit.to_bytes(8, "big", signed=True)  # a machine without a clock believes that it is 1970
         return time[6:] + blake2s(time + ip, key=self._key, digest_size=_TAG_BYTES).digest()
