@@ -13,6 +13,7 @@ from p2psync.ids import BlockId
 from p2psync.swarm.holdings import Holdings
 from p2psync.swarm.pool import Pool
 from p2psync.swarm.tasks import Job, Task, Wanted, Written
+from p2psync.wire import limits
 
 MISSING_RETRY_S = 20.0
 """A peer that said MISSING is asked for the same block again after this, if nobody else has it."""
@@ -21,8 +22,10 @@ DUPLICATE_GAIN = 2.0
 DUPLICATE_MARGIN_S = 0.25
 """And by this much: below it the duplicate is mostly waste."""
 UNMEASURED_PATIENCE_S = 2.0
-"""A peer without a measured rate is taken to be prompt for so long."""
+"""A peer without a measured rate is taken to be prompt for so long; the next one asked instead for half of it."""
 UNMEASURED_RATE_BYTES_PER_S = 1 << 20
+MUTE_BYTES_PER_S = limits.LIFE_SIGN_BYTES / limits.SNUB_S
+"""Whoever owes and sends less is on the way to being snubbed."""
 UNKNOWN_LENGTH = 32 << 10
 """What a page is taken to have until it is here."""
 PAGES_PER_TASK = 16
@@ -35,8 +38,15 @@ class _Peer:
     in_flight_blocks: int = 0
     rate_bytes_per_s: float = 0.0
     snubbed: bool = False
+    mute: bool = False
+    """It was asked, sent next to nothing, and another peer was asked instead."""
     fruitless_at: int = -1
     """The state of the pool in which nothing was found for it."""
+
+    @property
+    def is_doubtful(self) -> bool:
+        """It is asked only for what nobody else has."""
+        return self.snubbed or self.mute
 
 
 class Picker:
@@ -78,6 +88,7 @@ class Picker:
         """Take note of how fast a peer is; also lets it be considered again for what it refused long ago."""
         state = self._peers[peer]
         state.rate_bytes_per_s, state.snubbed, state.fruitless_at = rate_bytes_per_s, snubbed, -1
+        state.mute = state.mute and rate_bytes_per_s < MUTE_BYTES_PER_S
 
     def holdings_grew(self, peer: int, pages: Iterable[BlockId]) -> None:
         """A peer announced more blocks of these pages."""
@@ -150,20 +161,26 @@ class Picker:
         return self._assign(peer, task, now)
 
     def duplicate(self, peer: int, now: float) -> list[BlockId]:
-        """In the endgame: ask an idle peer as well for the oldest task that a slower one owes."""
+        """In the endgame: ask an idle peer as well for the oldest task that a slower one owes, or a mute one."""
         mine = self._peers[peer]
-        if not self.is_endgame or mine.snubbed:
+        if not self.is_endgame or mine.is_doubtful:
             return []
         candidates = [
             task
-            for state in self._peers.values()
+            for number, state in self._peers.items()
             if state is not mine
             for task in state.tasks
-            if len(task.peers) == 1 and self._serves(peer, task, now) and _is_quicker(mine, state, task, now)
+            if number == task.peers[-1]
+            and all(self._peers[earlier].mute for earlier in task.peers[:-1])
+            and self._serves(peer, task, now)
+            and _is_quicker(mine, state, task, now)
         ]
         if not candidates:
             return []
-        return self._assign(peer, min(candidates, key=lambda task: task.asked_at), now)
+        chosen = min(candidates, key=lambda task: task.asked_at)
+        slower = self._peers[chosen.peers[-1]]
+        slower.mute = slower.rate_bytes_per_s < MUTE_BYTES_PER_S
+        return self._assign(peer, chosen, now)
 
     # --- what comes of it ---------------------------------------------------------------------------------------------
 
@@ -279,9 +296,9 @@ class Picker:
     def _is_refused(self, peer: int, task: Task, now: float) -> bool:
         if task.refused.get(peer, now) > now:
             return True
-        if not self._peers[peer].snubbed:
+        if not self._peers[peer].is_doubtful:
             return False
-        return any(not other.snubbed and self._can_serve(number, task) for number, other in self._peers.items())
+        return any(not other.is_doubtful and self._can_serve(number, task) for number, other in self._peers.items())
 
     def _split(self, task: Task, ids: list[BlockId], limit_bytes: int) -> Task:
         """Take the first of `ids`, up to about `limit_bytes`, out of the pool; the rest of the task stays in it."""
@@ -298,8 +315,7 @@ class Picker:
 
     def _assign(self, peer: int, task: Task, now: float) -> list[BlockId]:
         state = self._peers[peer]
-        if not task.peers:
-            task.asked_at = now
+        task.asked_at = now
         task.peers.append(peer)
         state.tasks[task] = None
         state.in_flight_bytes += task.size_bytes
@@ -324,6 +340,7 @@ def _is_quicker(mine: _Peer, other: _Peer, task: Task, now: float) -> bool:
     if other.rate_bytes_per_s:
         remaining_s = other.in_flight_bytes / other.rate_bytes_per_s
     else:
-        remaining_s = 0.0 if now - task.asked_at < UNMEASURED_PATIENCE_S else float("inf")
+        patience_s = 0.0 if other.mute else UNMEASURED_PATIENCE_S / 2 ** (len(task.peers) - 1)
+        remaining_s = 0.0 if now - task.asked_at < patience_s else float("inf")
     needed_s = task.size_bytes / (mine.rate_bytes_per_s or UNMEASURED_RATE_BYTES_PER_S)
     return remaining_s > DUPLICATE_GAIN * needed_s + DUPLICATE_MARGIN_S

@@ -52,10 +52,10 @@ class Task:
 
     Attributes:
         wanted: Those that have not been received.
-        peers: Who was asked, at most two; nobody while it is unassigned.
+        peers: Who was asked, in this order: at most two, besides those that are mute; nobody while it is unassigned.
         holders: Peers with incomplete manifests that announced every block of it; kept while it is unassigned.
         refused: Peers that said MISSING, and until when they are believed.
-        asked_at: When it was assigned first.
+        asked_at: When it was assigned last.
     """
 
     job: Job

@@ -8,7 +8,7 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Self
 
 import bencodepy
@@ -130,7 +130,12 @@ def dial(address: str, keys: FolderKeys, device_key: Ed25519PrivateKey | None = 
 
 def dial_tls(address: str, context: ssl.SSLContext, name: str, session: ssl.SSLSession | None = None) -> ssl.SSLSocket:
     """Connect and do our half of the handshake; the other side may still refuse us."""
-    return context.wrap_socket(dial_tcp(address), server_hostname=name, session=session)
+    stream = dial_tcp(address)
+    try:
+        return context.wrap_socket(stream, server_hostname=name, session=session)
+    except BaseException:
+        stream.close()
+        raise
 
 
 def dial_tcp(address: str) -> socket.socket:
@@ -138,24 +143,18 @@ def dial_tcp(address: str) -> socket.socket:
     return socket.create_connection((host, int(port)), timeout=WAIT_S)
 
 
-Script = Callable[[RawLink], None]
-
-
-class RawListener:
-    """A member at an address of its own, which plays a script with everybody who dials it.
+class Listener:
+    """A port where a test decides what happens: `answer` is called in a thread of its own with each connection.
 
     Attributes:
-        dialled: How often somebody came and proved to be a member.
-        ended: How many scripts have ended.
+        ended: How many connections have ended.
     """
 
-    def __init__(self, keys: FolderKeys, script: Script) -> None:
-        self.dialled = 0
+    def __init__(self, answer: Callable[[socket.socket], None], host: str = "127.0.0.1") -> None:
         self.ended = 0
-        self._context = server_context(keys, make_device_key())
-        self._script = script
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._links: list[socket.socket] = []
+        self._answer = answer
+        self._listener = socket.create_server((host, 0), backlog=128)
+        self._streams: list[socket.socket] = []
         self._failures: list[BaseException] = []
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
@@ -164,15 +163,15 @@ class RawListener:
         return self
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
+        _shut(self._listener)
         self._listener.close()
         self._threads[0].join(WAIT_S)
-        for link in self._links:
-            with contextlib.suppress(OSError):
-                link.shutdown(socket.SHUT_RDWR)
+        for stream in self._streams:
+            _shut(stream)
         for thread in self._threads:
             thread.join(WAIT_S)
+        for stream in self._streams:
+            stream.close()
         if error is None and self._failures:
             raise self._failures[0]
 
@@ -188,27 +187,54 @@ class RawListener:
             except OSError:
                 return
             stream.settimeout(WAIT_S)
-            self._links.append(stream)
-            thread = threading.Thread(target=self._play, args=(stream,), daemon=True)
-            self._threads.append(thread)
-            thread.start()
+            # A duplicate: TLS takes the descriptor out of the socket that it wraps.
+            line = stream.dup()
+            self._streams.append(line)
+            self._threads.append(threading.Thread(target=self._play, args=(stream, line), daemon=True))
+            self._threads[-1].start()
 
-    def _play(self, stream: socket.socket) -> None:
+    def _play(self, stream: socket.socket, line: socket.socket) -> None:
         try:
-            with self._context.wrap_socket(stream, server_side=True) as tls:
-                # What is shut down at the end must be this one: wrapping takes the descriptor out of `stream`.
-                self._links.append(tls)
-                self.dialled += 1
-                self._script(RawLink(tls))
+            with stream:
+                self._answer(stream)
         except (OSError, EOFError):
             pass  # the other side hung up: the test says whether it should have
-        except BaseException as failure:
+        except BaseException as failure:  # raised where the listener is left
             self._failures.append(failure)
         finally:
+            _shut(line)
             self.ended += 1
 
 
+def _shut(stream: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        stream.shutdown(socket.SHUT_RDWR)
+
+
+Script = Callable[[RawLink], None]
+
+
+class RawListener(Listener):
+    """A member at an address of its own, which plays a script with everybody who dials it.
+
+    Attributes:
+        dialled: How often somebody came and proved to be a member.
+    """
+
+    def __init__(self, keys: FolderKeys, script: Script) -> None:
+        self.dialled = 0
+        self._context = server_context(keys, make_device_key())
+        self._script = script
+        super().__init__(self._introduce)
+
+    def _introduce(self, stream: socket.socket) -> None:
+        with self._context.wrap_socket(stream, server_side=True) as tls:
+            self.dialled += 1
+            self._script(RawLink(tls))
+
+
 @contextlib.contextmanager
-def listeners(keys: FolderKeys, scripts: Iterable[Script]):
+def listeners(keys: FolderKeys, scripts: Iterable[Script]) -> Iterator[list[RawListener]]:
+    """Run a member for each script."""
     with contextlib.ExitStack() as stack:
         yield [stack.enter_context(RawListener(keys, script)) for script in scripts]

@@ -216,16 +216,6 @@ def test_what_is_not_held_is_told_missing(attacked, origin):
         assert link.read_until(MISSING) == ID
 
 
-def test_a_peer_that_never_says_hello_is_not_waited_for(attacked, origin):
-    with connect(attacked, origin) as silent, connect(attacked, origin) as trickling:
-        for link in (silent, trickling):
-            link.read_until(HELLO)
-        trickling.send_raw(frame(HELLO, bytes(100))[:50])
-        for link in (silent, trickling):
-            link.read_to_end()  # within its own time limit of 20 s
-    assert_serves(attacked, origin)
-
-
 def test_who_breaks_the_protocol_may_come_again_but_who_forges_a_head_may_not(attacked, origin):
     for breach, may_return in (("a second HELLO", True), ("a forged HEAD", False)):
         device_key = make_device_key()
