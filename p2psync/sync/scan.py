@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from p2psync.chunking import IDEAL_CHUNKS, SMALLEST_CUT, choose_cut
+from p2psync.chunking import FEWEST_CHUNKS, SMALLEST_CUT, choose_cut
 from p2psync.errors import PathError
 from p2psync.manifest.entry import Entry, Kind, join_path
 from p2psync.store.files import store_error
@@ -219,9 +219,11 @@ class _Scan:
         return entry._replace(mtime_ns=_mtime_ns(after), mode=mode, cut=cut, ids=ids, lengths=lengths), after
 
     def _cut(self, key: bytes, size_bytes: int, local: LocalFile | None) -> int:
-        if size_bytes <= IDEAL_CHUNKS << SMALLEST_CUT and (local is None or local.entry.cut <= SMALLEST_CUT):
+        if size_bytes < FEWEST_CHUNKS << (SMALLEST_CUT + 1):  # no file of this size is cut larger, whatever it was
             return SMALLEST_CUT
-        current = local.entry.cut if local and local.entry.kind is Kind.FILE else self._policy.cut_hint(key)
+        current = self._policy.cut_hint(key)
+        if current is None and local is not None and local.entry.kind is Kind.FILE:
+            current = local.entry.cut
         return choose_cut(size_bytes, current)
 
     def _note(self, entry: Entry, mark: bytes, local: LocalFile | None) -> None:
