@@ -126,10 +126,8 @@ class PeerTable:
             uploaders: Whether to choose among the uploaders or among the downloaders.
             rng: Chooses the place.
         """
-        buckets, runs = self._buckets, []
-        first = int(rng.random() * len(buckets)) if len(buckets) > 1 else 0
-        for step in range(min(len(buckets), _BUCKETS_ASKED)):
-            bucket = buckets[(first + step) % len(buckets)]
+        runs = []
+        for bucket in self._buckets if len(self._buckets) == 1 else self._some_buckets(rng):
             border = bucket.downloaders
             low, high = (border, len(bucket.details) // DETAIL_BYTES) if uploaders else (0, border)
             size = high - low
@@ -145,6 +143,12 @@ class PeerTable:
                 if not want:
                     return runs
         return runs
+
+    def _some_buckets(self, rng: random.Random) -> list[Bucket]:
+        buckets = self._buckets
+        first = int(rng.random() * len(buckets))
+        chosen = buckets[first : first + _BUCKETS_ASKED]
+        return chosen + buckets[: min(first, _BUCKETS_ASKED - len(chosen))]
 
     def _bucket_of(self, entry: bytes) -> Bucket:
         buckets = self._buckets

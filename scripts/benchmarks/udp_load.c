@@ -7,6 +7,7 @@
  * PEERS: stop after so many announces instead, each of another peer, spread evenly over the swarms.
  * Swarm number i has the info hash i * 0x9E3779B97F4A7C15 mod 2^64 as 8 little-endian bytes, twice, then four zero bytes.
  */
+#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <poll.h>
 #include <stdint.h>
@@ -65,8 +66,8 @@ static int connect_all(int port, int count) {
 static void announce(int i, long swarms, long peers, double due) {
     uint8_t packet[98] = {0};
     uint64_t id = chance();
-    uint64_t hash = (peers ? (uint64_t)(sent % swarms) : chance() % swarms) * 0x9E3779B97F4A7C15ull;
-    uint32_t port = peers ? 1025 + sent / swarms % 64000 : 1025 + id % 64000;
+    uint64_t hash = (peers ? (uint64_t)(sent % swarms) : chance() % (uint64_t)swarms) * 0x9E3779B97F4A7C15ull;
+    uint32_t port = peers ? (uint32_t)(1025 + sent / swarms % 64000) : (uint32_t)(1025 + id % 64000);
     memcpy(packet, connection_ids[i], 8);
     put32(packet + 8, 1);
     put32(packet + 12, (uint32_t)sent);
