@@ -21,7 +21,7 @@ class ConnectionIds:
 
     def __init__(self, key: bytes) -> None:
         """Take `KEY_BYTES` secret bytes."""
-        self._key = key
+        self._keyed = blake2s(key=key, digest_size=_TAG_BYTES)
 
     def issue(self, ip: bytes, now: float) -> bytes:
         """Return the 8 byte id of an address at a time (in seconds, of whatever clock)."""
@@ -35,5 +35,7 @@ class ConnectionIds:
         return age <= _VALID_UNITS and compare_digest(self._id_of(unit - age, ip), connection_id)
 
     def _id_of(self, unit: int, ip: bytes) -> bytes:
-        time = unit.to_bytes(8, "big")
-        return time[6:] + blake2s(time + ip, key=self._key, digest_size=_TAG_BYTES).digest()
+        time = unit.to_bytes(8, "big", signed=True)  # a machine without a clock believes that it is 1970
+        tag = self._keyed.copy()
+        tag.update(time + ip)
+        return time[6:] + tag.digest()

@@ -223,9 +223,14 @@ class _HttpServer:
             conversation.deadline = now + self._limits.idle_s
             self._conversations[conversation.socket.fileno()] = self._conversations.pop(conversation.socket.fileno())
             return self._watch(conversation, select.EPOLLIN)
-        if not conversation.drains:
+        return self._drain(conversation, now) if conversation.drains else self._end(conversation)
+
+    def _drain(self, conversation: _Conversation, now: float) -> None:
+        """Say that nothing more will come, and wait until the client sees it."""
+        try:
+            conversation.socket.shutdown(socket.SHUT_WR)
+        except OSError:
             return self._end(conversation)
-        conversation.socket.shutdown(socket.SHUT_WR)
         conversation.deadline = now + self._limits.request_s
         return self._watch(conversation, select.EPOLLIN)
 

@@ -19,6 +19,7 @@ _RECORDS_A_BUCKET = 16  # what looking into a bucket costs besides its records
 _SWEEP_EVERY_S = 10
 _BUSIEST = 100
 _NOBODY = SwarmCounts()
+_LEAVE, _YES = Change.LEAVE, Kept.YES  # names of their own are found faster
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,19 +100,20 @@ class MemorySwarms:
         return self._shards[hash(info_hash) % _SHARDS]
 
     def _announce(self, update: PeerUpdate, now: int) -> SwarmView:
-        shard = self._shard(update.info_hash)
-        swarm = shard.get(update.info_hash)
+        info_hash, leaves = update.info_hash, update.change is _LEAVE
+        shard = self._shards[hash(info_hash) % _SHARDS]
+        swarm = shard.get(info_hash)
         if swarm is None:
-            if update.change is Change.LEAVE:
+            if leaves:
                 return SwarmView(_NOBODY, b"", Kept.LEFT)
             if self._swarms >= self._limits.swarms:
                 return SwarmView(_NOBODY, b"", Kept.SWARMS_FULL)
-            swarm = shard[update.info_hash] = Swarm()
+            swarm = shard[info_hash] = Swarm()
             self._swarms += 1
         seeds = swarm.seeds
-        kept = self._leave(swarm, update) if update.change is Change.LEAVE else self._stay(swarm, update, now)
+        kept = self._leave(swarm, update) if leaves else self._stay(swarm, update, now)
         self._seeds += swarm.seeds - seeds
-        if update.want <= 0 or kept is Kept.LEFT:
+        if leaves or update.want <= 0:
             return SwarmView(swarm.counts(), b"", kept)
         entries, ids = swarm.choose(update, self._rng)
         return SwarmView(swarm.counts(), entries, kept, ids)
@@ -134,7 +136,7 @@ class MemorySwarms:
                 return reached
             self._peers[table.width] += 1
         swarm.put(update, place, now + update.lifetime_s)
-        return Kept.YES
+        return _YES
 
     def _reached_limit(self, table: PeerTable, peer: bytes) -> Kept | None:
         if self._peers[ENTRY4_BYTES] + self._peers[ENTRY6_BYTES] >= self._limits.peers:

@@ -8,7 +8,6 @@ no announce ever waits for a large swarm to be rehashed.
 
 import random
 import struct
-from typing import NamedTuple
 
 from p2psync.wire.compact import find_entry
 from tracker.addresses import OWNER6_BYTES, is_private
@@ -46,13 +45,8 @@ class Bucket:
             return deadlines.tolist()
 
 
-class Place(NamedTuple):
-    """Where a record is, until the table is changed."""
-
-    bucket: Bucket
-    at: int
-
-
+Place = tuple[Bucket, int]
+"""Where a record is: its index in a bucket, until the table is changed."""
 Run = tuple[Bucket, int, int]
 """Records of a bucket from the first index up to, not including, the second."""
 
@@ -80,9 +74,10 @@ class PeerTable:
 
     def find(self, entry: bytes) -> Place | None:
         """Return where a peer is."""
-        bucket = self._bucket_of(entry)
+        buckets = self._buckets
+        bucket = buckets[0] if len(buckets) == 1 else self._bucket_of(entry)
         at = find_entry(bucket.entries, entry)
-        return Place(bucket, at // self.width) if at >= 0 else None
+        return (bucket, at // self.width) if at >= 0 else None
 
     def find_client(self, client: bytes) -> Place | None:
         """Return the first peer with this id and key; reads the whole table."""
@@ -91,7 +86,7 @@ class PeerTable:
             while at > 0 and at % DETAIL_BYTES:
                 at = bucket.details.find(client, at + 1)
             if at >= 0:
-                return Place(bucket, at // DETAIL_BYTES)
+                return bucket, at // DETAIL_BYTES
         return None
 
     def count_owner(self, entry: bytes) -> int:
@@ -113,8 +108,9 @@ class PeerTable:
 
     def remove(self, place: Place) -> None:
         """Remove a peer; places before it in its bucket stay valid, all others are void."""
-        self.downloaders -= place.at < place.bucket.downloaders
-        _take(place.bucket, place.at, self.width)
+        bucket, index = place
+        self.downloaders -= index < bucket.downloaders
+        _take(bucket, index, self.width)
         self._size -= 1
 
     def shrink(self) -> None:
@@ -130,10 +126,8 @@ class PeerTable:
             uploaders: Whether to choose among the uploaders or among the downloaders.
             rng: Chooses the place.
         """
-        buckets, runs = self._buckets, []
-        first = int(rng.random() * len(buckets)) if len(buckets) > 1 else 0
-        for step in range(min(len(buckets), _BUCKETS_ASKED)):
-            bucket = buckets[(first + step) % len(buckets)]
+        runs = []
+        for bucket in self._buckets if len(self._buckets) == 1 else self._some_buckets(rng):
             border = bucket.downloaders
             low, high = (border, len(bucket.details) // DETAIL_BYTES) if uploaders else (0, border)
             size = high - low
@@ -149,6 +143,12 @@ class PeerTable:
                 if not want:
                     return runs
         return runs
+
+    def _some_buckets(self, rng: random.Random) -> list[Bucket]:
+        buckets = self._buckets
+        first = int(rng.random() * len(buckets))
+        chosen = buckets[first : first + _BUCKETS_ASKED]
+        return chosen + buckets[: min(first, _BUCKETS_ASKED - len(chosen))]
 
     def _bucket_of(self, entry: bytes) -> Bucket:
         buckets = self._buckets
@@ -185,19 +185,44 @@ class PeerTable:
 
 def client_at(place: Place) -> bytes:
     """Return the peer id and key of a record."""
-    start = place.at * DETAIL_BYTES
-    return bytes(place.bucket.details[start : start + CLIENT_BYTES])
+    bucket, index = place
+    return bytes(bucket.details[index * DETAIL_BYTES : index * DETAIL_BYTES + CLIENT_BYTES])
 
 
 def deadline_at(place: Place) -> int:
     """Return the deadline of a record, flags included."""
-    deadline: int = _DEADLINE.unpack_from(place.bucket.details, place.at * DETAIL_BYTES + CLIENT_BYTES)[0]
+    bucket, index = place
+    deadline: int = _DEADLINE.unpack_from(bucket.details, index * DETAIL_BYTES + CLIENT_BYTES)[0]
     return deadline
 
 
 def set_deadline(place: Place, deadline: int) -> None:
     """Replace the deadline of a record, flags included."""
-    _DEADLINE.pack_into(place.bucket.details, place.at * DETAIL_BYTES + CLIENT_BYTES, deadline)
+    bucket, index = place
+    _DEADLINE.pack_into(bucket.details, index * DETAIL_BYTES + CLIENT_BYTES, deadline)
+
+
+def renew(place: Place, client: bytes, deadline: int, *, uploads: bool) -> bool:
+    """Set the deadline of a record if that is all that is new: same client, same side, same flag `PARTIAL`.
+
+    Args:
+        place: Of the record.
+        client: Peer id and key.
+        deadline: With the flag `PARTIAL` if it is one.
+        uploads: Whether it is to be among the uploaders.
+
+    Returns:
+        Whether it was.
+    """
+    bucket, index = place
+    details, start = bucket.details, index * DETAIL_BYTES
+    if (index >= bucket.downloaders) is not uploads or not details.startswith(client, start):
+        return False
+    (stored,) = _DEADLINE.unpack_from(details, start + CLIENT_BYTES)
+    if (stored ^ deadline) & PARTIAL:
+        return False
+    _DEADLINE.pack_into(details, start + CLIENT_BYTES, stored & DOUBLE | deadline)
+    return True
 
 
 def _hash(entry: bytes) -> int:

@@ -41,6 +41,7 @@ _ANSWER_S = 0.5  # longer than any batch takes, shorter than a client waits
 _THREADS = 4
 _REFRESH_EVERY_S = 5.0
 _CLOCK_EVERY_S = 3600.0  # clocks drift apart by a tenth of a second an hour
+_PROBE_S = 60
 _TRY_AGAIN_S = 0.5
 _BUSIEST = 100
 _CLIENT_DIGEST_BYTES = 8
@@ -132,6 +133,7 @@ class RedisSwarms:
             if not self._is_away:
                 LOGGER.warning("Redis is away: %s", error)
             self._is_away = True
+            self._next_try = 0.0
             raise StoreUnavailableError("Redis is away") from error
 
     def _announce(self, updates: Sequence[PeerUpdate], wall: float) -> list[list[Any]]:
@@ -201,6 +203,7 @@ class RedisSwarms:
             pipeline.zadd(_BUSIEST_KEY, dict(heapq.nlargest(_BUSIEST, sizes.items(), key=itemgetter(1))))
             pipeline.zremrangebyrank(_BUSIEST_KEY, 0, -_BUSIEST - 1)
             pipeline.expire(_BUSIEST_KEY, _FEWEST_WINDOWS * self._window_s)
+        pipeline.set("p2t:probe", 1, ex=_PROBE_S)  # so that a Redis that is full does not seem to be back
         return Totals(*pipeline.execute()[:4])
 
     def _windows(self, lifetime_s: int) -> int:

@@ -79,17 +79,11 @@ class Refusal(NamedTuple):
 class Answer(NamedTuple):
     """Peers, and when to come again."""
 
+    outcome: Outcome
     view: SwarmView
     interval_s: int
     min_interval_s: int
     warning: str = ""
-
-    @property
-    def outcome(self) -> Outcome:
-        """How this announce ended."""
-        if self.view.kept is Kept.LEFT:
-            return Outcome.STOPPED
-        return Outcome.NOT_KEPT if self.warning else Outcome.OK
 
 
 _NO_PORT = Refusal(Outcome.MALFORMED, "port must be a number from 1 to 65535", None)
@@ -97,10 +91,16 @@ _DENIED = Refusal(Outcome.DENIED, "this tracker does not serve this torrent", No
 _RATE_LIMITED = Refusal(Outcome.RATE_LIMITED, "too many announces from your address", 5)
 _FULL = Refusal(Outcome.FULL, "this tracker serves as many torrents as it can", 30)
 _STORE_AWAY = Refusal(Outcome.STORE_AWAY, "this tracker has a short break, announce again soon", 1)
-_WARNINGS = {
-    Kept.PEERS_FULL: "this tracker knows as many peers as it can and will not tell others of you",
-    Kept.ADDRESS_FULL: "too many peers at your address, others will not be told of this one",
+_OUTCOMES = {
+    Kept.YES: (Outcome.OK, ""),
+    Kept.LEFT: (Outcome.STOPPED, ""),
+    Kept.PEERS_FULL: (Outcome.NOT_KEPT, "this tracker knows as many peers as it can and will not tell others of you"),
+    Kept.ADDRESS_FULL: (Outcome.NOT_KEPT, "too many peers at your address, others will not be told of this one"),
 }
+_CHANGES: dict[int, Change] = {Event.STOPPED: Change.LEAVE, Event.COMPLETED: Change.COMPLETE}
+_STAY, _SWARMS_FULL = Change.STAY, Kept.SWARMS_FULL  # here and below: names of their own are found faster
+_DOWNLOADER, _SEED, _PARTIAL_SEED = Role
+_COMPLETED, _PAUSED = Event.COMPLETED, Event.PAUSED
 
 
 class TrackerService:
@@ -153,18 +153,19 @@ class TrackerService:
         return None
 
     def _update(self, ip: bytes, announce: Announce, life_s: int) -> PeerUpdate:
-        if announce.claimed_ip and self.policy.claimed_ip and is_private(ip):
-            ip = _believable(announce.claimed_ip, ip)
-        event = announce.event
+        info_hash, peer_id, port, _, _, left, event, numwant, key, compact, no_peer_id, claimed_ip = announce
+        if claimed_ip and self.policy.claimed_ip and is_private(ip):
+            ip = _believable(claimed_ip, ip)
+        most = self.policy.max_numwant
         return PeerUpdate(
-            announce.info_hash,
-            ip + announce.port.to_bytes(2, "big"),
-            announce.peer_id + announce.key.to_bytes(4, "big"),
-            _role(announce.left, event),
-            Change.LEAVE if event == Event.STOPPED else Change.COMPLETE if event == Event.COMPLETED else Change.STAY,
-            self.policy.numwant if announce.numwant < 0 else min(announce.numwant, self.policy.max_numwant),
+            info_hash,
+            ip + port.to_bytes(2, "big"),
+            peer_id + key.to_bytes(4, "big"),
+            _role(left, event),
+            _CHANGES.get(event, _STAY),
+            numwant if 0 <= numwant <= most else most if numwant > most else self.policy.numwant,
             life_s,
-            not announce.compact and not announce.no_peer_id,
+            not compact and not no_peer_id,
         )
 
     def _interval_s(self) -> int:
@@ -176,13 +177,15 @@ class TrackerService:
         return max(policy.interval_s, min(needed_s, policy.max_interval_s))
 
     def _answer(self, view: SwarmView, interval_s: int) -> Answer | Refusal:
-        if view.kept is Kept.SWARMS_FULL:
+        (complete, _, incomplete, _), _, kept, _ = view
+        if kept is _SWARMS_FULL:
             return _FULL
-        policy, counts = self.policy, view.counts
-        if counts.complete + counts.incomplete < policy.small_swarm_peers:
+        policy = self.policy
+        if complete + incomplete < policy.small_swarm_peers:
             interval_s = min(interval_s, policy.small_swarm_interval_s)
-        interval_s = max(1, round(interval_s * (1 + policy.jitter * (2 * self._rng.random() - 1))))
-        return Answer(view, interval_s, min(interval_s, policy.min_interval_s), _WARNINGS.get(view.kept, ""))
+        interval_s = int(interval_s * (1 + policy.jitter * (2 * self._rng.random() - 1))) or 1
+        outcome, warning = _OUTCOMES[kept]
+        return Answer(outcome, view, interval_s, min(interval_s, policy.min_interval_s), warning)
 
 
 def lifetime_s(policy: Policy, interval_s: int) -> int:
@@ -191,9 +194,9 @@ def lifetime_s(policy: Policy, interval_s: int) -> int:
 
 
 def _role(left: int, event: int) -> Role:
-    if not left or (left == UNKNOWN_LEFT and event == Event.COMPLETED):
-        return Role.SEED
-    return Role.PARTIAL_SEED if event == Event.PAUSED else Role.DOWNLOADER
+    if not left or (event == _COMPLETED and left == UNKNOWN_LEFT):
+        return _SEED
+    return _PARTIAL_SEED if event == _PAUSED else _DOWNLOADER
 
 
 def _believable(claimed: bytes, source: bytes) -> bytes:

@@ -25,7 +25,7 @@ from tracker.swarms import CLIENT_BYTES, Change, PeerUpdate, Role
 
 _MAGIC = b"p2psync-tracker peers 1\n"
 _LENGTH_BYTES = 4
-_MAX_FRAME_BYTES = 1 << 30
+_MAX_FRAME_BYTES = 1 << 28
 _MAX_LIFETIME_S = 7 * 86400
 _DEADLINE = struct.Struct("=I")
 _TABLES = {b"4": ENTRY4_BYTES, b"6": ENTRY6_BYTES}

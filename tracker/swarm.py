@@ -16,12 +16,16 @@ from tracker.peer_table import (
     Run,
     client_at,
     deadline_at,
+    renew,
     set_deadline,
 )
 from tracker.swarms import Change, PeerUpdate, Role
 
-_DOUBLES_SOUGHT_BELOW = 2048
-"""In larger swarms a client at two addresses counts twice: looking for it would cost more than the number is worth."""
+_SOUGHT_IN_THE_OTHER, _SOUGHT_IN_ITS_FAMILY = 2048, 128
+"""A client at two addresses counts once if there are fewer peers than that: of the other family, where most such
+clients are, or of its own. To look for it among more would cost more than the number is worth."""
+_DOWNLOADER, _SEED, _PARTIAL_SEED = Role  # names of their own are found faster
+_COMPLETE = Change.COMPLETE
 
 
 class Swarm:
@@ -58,16 +62,15 @@ class Swarm:
 
     def put(self, update: PeerUpdate, place: Place | None, deadline: int) -> None:
         """Add the peer, or bring the record at `place` up to date."""
+        role = update.role
+        deadline |= PARTIAL if role is _PARTIAL_SEED else 0
         known_seed = False
         if place is not None:
-            stored = deadline_at(place)
-            role = _role(place, stored)
-            known_seed = role is Role.SEED
-            if role is update.role and client_at(place) == update.client:
-                set_deadline(place, (stored & ~DEADLINE_MASK) | deadline)
+            if renew(place, update.client, deadline, uploads=role is not _DOWNLOADER):
                 return
+            known_seed = _role(place, deadline_at(place)) is _SEED
             self.drop(self.table(len(update.peer)), place)
-        if update.change is Change.COMPLETE and not known_seed and not self._holds_seed(update.client):
+        if update.change is _COMPLETE and not known_seed and not self._holds_seed(update):
             self.completed += 1
         self._add(update, deadline)
 
@@ -81,60 +84,61 @@ class Swarm:
             return
         self._count(role, -1)
         if self._doubles:
-            self._promote_double(client)
+            self._promote_double(client, table.width)
 
     def expire(self, table: PeerTable, bucket: Bucket, now: int) -> int:
         """Remove the records of one bucket whose deadline has passed; return how many there were."""
         late = [i for i, deadline in enumerate(bucket.deadlines()) if deadline & DEADLINE_MASK < now]
         for index in reversed(late):  # what fills a gap comes from behind it, where all is alive
-            self.drop(table, Place(bucket, index))
+            self.drop(table, (bucket, index))
         table.shrink()
         return len(late)
 
     def choose(self, update: PeerUpdate, rng: random.Random) -> tuple[bytes, bytes]:
         """Return entries and, if asked for, peer ids of up to `want` others: uploaders and downloaders in halves."""
         table = self.table(len(update.peer))
-        want = update.want + 1  # the one who asks may be among them
+        want, downloaders = update.want + 1, table.downloaders  # the one who asks may be among them
         uploaders = 0
-        if update.role is Role.DOWNLOADER:
-            uploaders = min(len(table) - table.downloaders, max(want // 2, want - table.downloaders))
+        if update.role is _DOWNLOADER:
+            uploaders = min(len(table) - downloaders, max(want // 2, want - downloaders))
         runs = table.choose(uploaders, uploaders=True, rng=rng) if uploaders else []
-        if want > uploaders:
+        if downloaders and want > uploaders:
             runs += table.choose(want - uploaders, uploaders=False, rng=rng)
         return _cut(runs, update, table.width)
 
     def _add(self, update: PeerUpdate, deadline: int) -> None:
-        flags = 0 if update.role is not Role.PARTIAL_SEED else PARTIAL
-        if len(self) < _DOUBLES_SOUGHT_BELOW and self._find_client(update.client) is not None:
-            flags |= DOUBLE
+        if self._find_client(update.client, len(update.peer)) is not None:
+            deadline |= DOUBLE
             self._doubles += 1
         else:
             self._count(update.role, 1)
         table = self.table(len(update.peer))
-        table.add(update.peer, update.client, deadline | flags, uploads=update.role is not Role.DOWNLOADER)
+        table.add(update.peer, update.client, deadline, uploads=update.role is not _DOWNLOADER)
 
     def _count(self, role: Role, change: int) -> None:
-        if role is Role.DOWNLOADER:
+        if role is _DOWNLOADER:
             self.downloaders += change
-        elif role is Role.SEED:
+        elif role is _SEED:
             self.seeds += change
         else:
             self.partial_seeds += change
 
-    def _holds_seed(self, client: bytes) -> bool:
+    def _holds_seed(self, update: PeerUpdate) -> bool:
         """Say whether a client is known as a seed at another address, from which it said that it completed."""
-        place = self._find_client(client) if len(self) < _DOUBLES_SOUGHT_BELOW else None
-        return place is not None and _role(place, deadline_at(place)) is Role.SEED
+        place = self._find_client(update.client, len(update.peer))
+        return place is not None and _role(place, deadline_at(place)) is _SEED
 
-    def _find_client(self, client: bytes) -> Place | None:
+    def _find_client(self, client: bytes, width: int) -> Place | None:
+        """Return a record of a client, if the swarm is small enough to look for one; `width` is of its own entry."""
         for table in (self.table4, self.table6):
-            place = table.find_client(client) if table else None
-            if place is not None:
-                return place
+            if table and len(table) < (_SOUGHT_IN_ITS_FAMILY if table.width == width else _SOUGHT_IN_THE_OTHER):
+                place = table.find_client(client)
+                if place is not None:
+                    return place
         return None
 
-    def _promote_double(self, client: bytes) -> None:
-        place = self._find_client(client)
+    def _promote_double(self, client: bytes, width: int) -> None:
+        place = self._find_client(client, width)
         stored = deadline_at(place) if place is not None else 0
         if place is not None and stored & DOUBLE:
             set_deadline(place, stored & ~DOUBLE)
@@ -143,9 +147,10 @@ class Swarm:
 
 
 def _role(place: Place, stored: int) -> Role:
-    if place.at < place.bucket.downloaders:
-        return Role.DOWNLOADER
-    return Role.PARTIAL_SEED if stored & PARTIAL else Role.SEED
+    bucket, index = place
+    if index < bucket.downloaders:
+        return _DOWNLOADER
+    return _PARTIAL_SEED if stored & PARTIAL else _SEED
 
 
 def _cut(runs: list[Run], update: PeerUpdate, width: int) -> tuple[bytes, bytes]:

@@ -6,15 +6,18 @@ from p2psync.errors import RemoteProtocolError
 from p2psync.wire.announce import Announce, SwarmCounts
 from p2psync.wire.compact import PORT_BYTES
 from p2psync.wire.tracker_udp import (
-    Packet,
+    ANNOUNCE,
+    CONNECT,
+    MAGIC,
+    SCRAPE,
     encode_announce_answer,
     encode_connect_answer,
     encode_error,
     encode_scrape_answer,
     max_entries,
     parse_announce,
-    parse_head,
     parse_scrape,
+    split_head,
 )
 from tracker.connection_id import ConnectionIds
 from tracker.service import Answer, Outcome, Refusal, TrackerService
@@ -42,31 +45,31 @@ class UdpApp:
             wall: Seconds of the clock of the connection ids.
         """
         answers = [b""] * len(packets)
-        announcing: list[tuple[int, Packet]] = []
+        announcing: list[tuple[int, bytes]] = []
         arrivals: list[tuple[bytes, Announce]] = []
         for number, (packet, ip) in enumerate(packets):
             try:
-                head = parse_head(packet)
-                if head.connects:
-                    answers[number] = encode_connect_answer(head.transaction, self._ids.issue(ip, wall))
-                elif not self._ids.accepts(head.connection_id, ip, wall):
+                action, connection_id, transaction = split_head(packet)
+                if action == CONNECT and connection_id == MAGIC:
+                    answers[number] = encode_connect_answer(transaction, self._ids.issue(ip, wall))
+                elif not self._ids.accepts(connection_id, ip, wall):
                     continue
-                elif head.announces:
+                elif action == ANNOUNCE:
                     arrivals.append((ip, parse_announce(packet)))
-                    announcing.append((number, head))
-                elif head.scrapes:
-                    answers[number] = await self._scrape(head, packet, now)
+                    announcing.append((number, transaction))
+                elif action == SCRAPE:
+                    answers[number] = await self._scrape(transaction, packet, now)
             except RemoteProtocolError:
                 continue
         if arrivals:
             outcomes = await self._service.announce(arrivals, now)
             self._telemetry.count(Via.UDP, arrivals, outcomes)
-            for (number, head), (ip, _), outcome in zip(announcing, arrivals, outcomes, strict=True):
-                answers[number] = _encode(head.transaction, outcome, _MAX_PEERS_BYTES[len(ip)])
+            for (number, transaction), (ip, _), outcome in zip(announcing, arrivals, outcomes, strict=True):
+                answers[number] = _encode(transaction, outcome, _MAX_PEERS_BYTES[len(ip)])
         self._telemetry.silence.value += answers.count(b"")
         return answers
 
-    async def _scrape(self, head: Packet, packet: bytes, now: float) -> bytes:
+    async def _scrape(self, transaction: bytes, packet: bytes, now: float) -> bytes:
         hashes = parse_scrape(packet)
         if not hashes:
             return b""
@@ -75,7 +78,7 @@ class UdpApp:
         except StoreUnavailableError:
             return b""  # the client asks again
         self._telemetry.scrapes[Via.UDP].value += 1
-        return encode_scrape_answer(head.transaction, [counts.get(info_hash, _NOBODY) for info_hash in hashes])
+        return encode_scrape_answer(transaction, [counts.get(info_hash, _NOBODY) for info_hash in hashes])
 
 
 def _encode(transaction: bytes, outcome: Answer | Refusal, most: int) -> bytes:

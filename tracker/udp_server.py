@@ -18,6 +18,7 @@ _PKTINFO4 = struct.Struct("=i4s4s")
 _PKTINFO_SPACE = socket.CMSG_SPACE(20)  # the larger of the two families
 
 _Ancillary = list[tuple[int, int, bytes]]
+_NOTHING: _Ancillary = []
 _Sender = tuple[tuple[str, int] | tuple[str, int, int, int], _Ancillary]
 
 
@@ -56,22 +57,30 @@ def _is_wildcard(listener: socket.socket) -> bool:
     return listener.getsockname()[0] in ("0.0.0.0", "::")
 
 
+def _packing(listener: socket.socket) -> Callable[[str], bytes]:
+    """Return what makes bytes of the addresses that this socket shows."""
+    if listener.family == socket.AF_INET:
+        return socket.inet_aton
+    return lambda host: unmapped(socket.inet_pton(socket.AF_INET6, host.partition("%")[0]))
+
+
 class _Bound:
     """A socket bound to one address: it answers from there."""
 
     def __init__(self, listener: socket.socket) -> None:
         self._socket = listener
+        self._packed = _packing(listener)
 
     def receive(self) -> tuple[list[tuple[bytes, bytes]], list[_Sender]]:
         """Return what has come, each packet with the packed address of its sender, and the senders."""
         packets: list[tuple[bytes, bytes]] = []
         senders: list[_Sender] = []
-        receive, family = self._socket.recvfrom, self._socket.family
+        receive, packed = self._socket.recvfrom, self._packed
         try:
             for _ in range(_BATCH):
                 packet, sender = receive(MAX_PACKET_BYTES)
-                packets.append((packet, unmapped(socket.inet_pton(family, sender[0].partition("%")[0]))))
-                senders.append((sender, []))
+                packets.append((packet, packed(sender[0])))
+                senders.append((sender, _NOTHING))
         except OSError:
             pass  # nothing more has come
         return packets, senders
@@ -94,6 +103,7 @@ class _Wildcard:
 
     def __init__(self, listener: socket.socket) -> None:
         self._socket = listener
+        self._packed = _packing(listener)
         if listener.family == socket.AF_INET:
             listener.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
         else:
@@ -106,8 +116,7 @@ class _Wildcard:
         try:
             for _ in range(_BATCH):
                 packet, ancillary, _, sender = self._socket.recvmsg(MAX_PACKET_BYTES, _PKTINFO_SPACE)
-                ip = unmapped(socket.inet_pton(self._socket.family, sender[0].partition("%")[0]))
-                packets.append((packet, ip))
+                packets.append((packet, self._packed(sender[0])))
                 senders.append((sender, _reversed(ancillary)))
         except OSError:
             pass  # nothing more has come

@@ -1,6 +1,7 @@
 """Show events: as JSON lines on stdout, or for people on stderr with the results on stdout."""
 
 import json
+import os
 import shlex
 import sys
 from dataclasses import asdict
@@ -13,6 +14,8 @@ from rich.text import Text
 
 from p2psync.node.events import Listening, LocalAddition, Matched, NodeEvent, Note, Problem, Progress, Published, Ready
 
+COMMAND = os.environ.get("P2PSYNC_COMMAND", "p2psync")
+"""How this program was called, for lines to paste: scripts/p2psync says that it was from a clone."""
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
@@ -54,6 +57,7 @@ class TerminalDisplay:
         self._live: Live | None = None
         self._rates = _Rates()
         self._said_waiting = ""
+        self._matched: Matched | None = None
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -73,16 +77,10 @@ class TerminalDisplay:
             case Ready():
                 self._say(f"sharing {_count(event.files, 'file')}, {show_bytes(event.bytes)}, on {event.listen}")
                 self._say("on the other machine:")
-                self._result(f"p2psync get {shlex.quote(event.link)} DIR")
+                self._result(f"{COMMAND} get {shlex.quote(event.link)} DIR")
                 self._say("anybody with that line can read the folder; Ctrl-C stops sharing")
             case Matched():
-                self._say(
-                    f"matches: {_count(event.files, 'file')}, {show_bytes(event.bytes)} "
-                    f"({show_bytes(event.fetched_bytes)} fetched, {show_bytes(event.reused_bytes)} found here) "
-                    f"in {event.seconds:.1f} s"
-                )
-                if event.displaced:
-                    self._say(f"{_count(event.displaced, 'path')} of yours moved to .p2psync/versions")
+                self._show_match(event)
             case Published():
                 self._say(f"published version {event.seq}: {_count(event.files, 'file')}, {show_bytes(event.bytes)}")
             case LocalAddition():
@@ -101,6 +99,17 @@ class TerminalDisplay:
             self._say(event.waiting_for)
         self._said_waiting = event.waiting_for
 
+    def _show_match(self, event: Matched) -> None:
+        before, self._matched = self._matched, event
+        fetched_bytes = event.fetched_bytes - (before.fetched_bytes if before else 0)
+        took = "" if before else f" in {event.seconds:.1f} s"  # of a later match it says how long we have been here
+        self._say(
+            f"matches: {_count(event.files, 'file')}, {show_bytes(event.bytes)} "
+            f"({show_bytes(fetched_bytes)} fetched, {show_bytes(event.reused_bytes)} found here){took}"
+        )
+        if event.displaced:
+            self._say(f"{_count(event.displaced, 'path')} of yours moved to .p2psync/versions")
+
     def _say(self, sentence: str, *, style: str = "") -> None:
         self._console.print(Text(sentence, style=style))
 
@@ -113,20 +122,46 @@ class TerminalDisplay:
             self._live.start()
 
 
-class _Rates:
-    """Bytes a second, smoothed over some seconds, from events that come at least half a second apart."""
+class _Rate:
+    """Bytes a second over the last seconds, from counts taken every half second while something moves."""
 
-    _WEIGHT = 0.3
+    _INTERVAL_S = 0.5
+    _NEWEST_SHARE = 0.3
 
     def __init__(self) -> None:
-        self._last: Progress | None = None
-        self.down = self.up = 0.0
+        self.bytes_per_s = 0.0
+        self._count = self._steps = 0
 
-    def update(self, event: Progress, interval_s: float = 0.5) -> None:
-        """Take in the next event."""
-        if self._last is not None:
-            self.down += self._WEIGHT * ((event.done_bytes - self._last.done_bytes) / interval_s - self.down)
-            self.up += self._WEIGHT * ((event.uploaded_bytes - self._last.uploaded_bytes) / interval_s - self.up)
+    def update(self, count: int) -> None:
+        """Take in the next count."""
+        moved, self._count = count - self._count, count
+        if not moved and not self._steps:
+            return
+        self._steps += 1
+        # The plain mean at first: a share of the newest alone would take seconds to climb from zero.
+        share = max(self._NEWEST_SHARE, 1 / self._steps)
+        self.bytes_per_s += share * (moved / self._INTERVAL_S - self.bytes_per_s)
+
+    def stop(self) -> None:
+        """Nothing moves any more."""
+        self.bytes_per_s = 0.0
+        self._steps = 0
+
+
+class _Rates:
+    """How fast bytes come and go."""
+
+    def __init__(self) -> None:
+        self.down, self.up = _Rate(), _Rate()
+        self._last: Progress | None = None
+
+    def update(self, event: Progress) -> None:
+        """Take in the next event; the same once more says that everything stands still."""
+        if event == self._last:
+            self.down.stop()
+            self.up.stop()
+        self.down.update(event.fetched_bytes)
+        self.up.update(event.uploaded_bytes)
         self._last = event
 
 
@@ -138,14 +173,16 @@ def progress_line(event: Progress, rates: _Rates) -> str:
     if event.state == "scanning":
         return f"scanning: {_count(event.scanned_files, 'file')} looked at"
     parts = [f"{event.state}:"]
+    down, up = rates.down.bytes_per_s, rates.up.bytes_per_s
     if event.total_bytes and event.state in ("fetching", "applying"):
         left = event.total_bytes - event.done_bytes
         parts.append(f"{100 * event.done_bytes // event.total_bytes} % of {show_bytes(event.total_bytes)},")
-        parts.append(f"{show_bytes(max(rates.down, 0))}/s,")
-        if rates.down > 1 and left > 0:
-            parts.append(f"{_duration(left / rates.down)} left,")
-    if rates.up >= 1:
-        parts.append(f"sending {show_bytes(rates.up)}/s,")
+        if down >= 1:
+            parts.append(f"{show_bytes(down)}/s,")
+        if down >= 1 and left > 0:
+            parts.append(f"{_duration(left / down)} left,")
+    if up >= 1:
+        parts.append(f"sending {show_bytes(up)}/s,")
     return " ".join([*parts, _count(event.peers, "peer")])
 
 

@@ -17,6 +17,7 @@ from p2psync.cli.options import (
     Listen,
     NoLan,
     Peers,
+    Target,
     Timeout,
     Trackers,
     read_peers,
@@ -39,7 +40,10 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
+_USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
+"""What typer raises for any wrong option or argument; it has no public name for it."""
 
 
 def _show_version(value: bool) -> None:
@@ -73,7 +77,10 @@ def share(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Share a folder: print the line to paste on the other machine, and serve until Ctrl-C."""
+    """Share a folder, and print the line for the other machine.
+
+    Serves until Ctrl-C. The next time, the folder has the same link, and only what has changed is read.
+    """
     with _Told(as_json=json):
         if sealed:
             raise ConfigError("sealed folders are not built yet: leave --sealed away")
@@ -90,7 +97,7 @@ def share(
 def get(
     *,
     link: Link,
-    directory: Directory,
+    directory: Target,
     tracker: Trackers = [],
     peer: Peers = [],
     listen: Listen = ANYWHERE,
@@ -101,7 +108,10 @@ def get(
     exact: Exact = False,
     json: Json = False,
 ) -> None:
-    """Fetch what a link names into a folder, and end when the folder matches."""
+    """Fetch what a link names into a folder, then end.
+
+    What DIR holds already is used; what is interrupted goes on where it was. Nothing of yours is deleted.
+    """
     with _Told(as_json=json):
         if only:
             raise ConfigError("choosing paths is not built yet: leave --only away")
@@ -123,7 +133,7 @@ def get(
 def sync(
     *,
     link: Link,
-    directory: Directory,
+    directory: Target,
     tracker: Trackers = [],
     peer: Peers = [],
     listen: Listen = ANYWHERE,
@@ -132,7 +142,10 @@ def sync(
     exact: Exact = False,
     json: Json = False,
 ) -> None:
-    """Follow a link: fetch it, serve it to others, and take every change, until Ctrl-C."""
+    """Fetch what a link names, stay, and take every change.
+
+    Serves what it has to others. Ends with Ctrl-C.
+    """
     with _Told(as_json=json):
         parsed = parse_link(link)
         if parsed.keys.seed is not None:
@@ -209,4 +222,18 @@ class _Told:
 
 def main() -> None:
     """Run the command line."""
-    app(prog_name="p2psync")
+    try:
+        code = app(prog_name="p2psync", standalone_mode=False)
+    except _USAGE_ERROR as error:
+        code = _tell_usage(error, as_json="--json" in sys.argv[1:])
+    sys.exit(code)
+
+
+def _tell_usage(error: Exception, *, as_json: bool) -> int:
+    """Tell what is wrong with the command line, as an event where those are asked for; return the exit code."""
+    from p2psync.cli.run import tell_error
+
+    if as_json:
+        return tell_error(ConfigError(error.format_message()), as_json=True)  # type: ignore[attr-defined]
+    error.show()  # type: ignore[attr-defined]
+    return 2

@@ -8,7 +8,11 @@ import typer
 from p2psync.ids import PeerAddress, parse_address
 from p2psync.sharelink import TrackerTiers, parse_tier
 
-Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The folder.", readable=False)]  # we say it better
+# Whether a folder can be used is found out when it is: we say it better, and with the right exit code.
+Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The folder.", readable=False)]
+Target = Annotated[
+    Path, typer.Argument(metavar="DIR", help="Where to fetch it to; made if there is none.", readable=False)
+]
 Link = Annotated[str, typer.Argument(metavar="LINK", help="The link that 'share' printed, in quotes.")]
 Trackers = Annotated[
     list[str],

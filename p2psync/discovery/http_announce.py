@@ -60,7 +60,7 @@ async def announce_http(
             if response.status not in _REDIRECTS or not response.location:
                 return _judged(response)
             target = urljoin(target, response.location)
-    except (OSError, UnicodeError) as error:
+    except (OSError, ValueError) as error:  # a name may be too long for DNS, or for TLS
         raise UnreachableError(f"it does not answer ({error})") from error
     except trio.BrokenResourceError as error:
         raise UnreachableError(f"it breaks off ({error.__cause__ or 'without a word'})") from error
@@ -127,10 +127,12 @@ async def _exchange(stream: trio.abc.Stream, host: str, target: str) -> _Respons
             connection.receive_data(bytes(await stream.receive_some(_RECEIVE_BYTES)))
         elif isinstance(event, h11.Response):
             status = event.status_code
-            location = dict(event.headers.raw_items()).get(b"Location", b"").decode("ascii", "replace")
+            location = dict(event.headers).get(b"location", b"").decode("ascii", "replace")
         elif isinstance(event, h11.Data):
             body += event.data
             if len(body) > MAX_ANSWER_BYTES:
                 raise RemoteProtocolError(f"its answer is longer than {MAX_ANSWER_BYTES} bytes")
         elif isinstance(event, h11.EndOfMessage):
             return _Response(status, location, bytes(body))
+        elif not isinstance(event, h11.InformationalResponse):
+            raise RemoteProtocolError("its answer ends in the middle")

@@ -1,5 +1,6 @@
 """Peers from trackers: announce, wait as long as they ask, announce again; tell them when we leave."""
 
+import math
 import random
 import ssl
 from collections.abc import Callable, Sequence
@@ -22,6 +23,7 @@ _LONGEST_RETRY_S = 600.0
 _LONGEST_INTERVAL_S = 3600.0
 _SHORTEST_INTERVAL_S = 1.0
 _GROWTH = 1.6
+_MOST_GROWTHS = 30  # which make years: a float would not bear those of a month without a tracker
 _FAMILIES: tuple[int, ...] = (trio.socket.AF_INET, trio.socket.AF_INET6)
 
 Found = Callable[[Sequence[PeerAddress]], None]
@@ -74,8 +76,9 @@ class TrackerSource:
         self._families = families
         self._tls = tls
         self._tracker_ids: dict[str, bytes] = {}
-        self._joined: set[str] = set()
-        self._banned_by: set[str] = set()
+        self._asked: set[str] = set()  # these may know of us
+        self._joined: set[str] = set()  # these have said so
+        self._not_before: dict[str, float] = {}  # those that told us to come later, or never
         self._completed = False
         self._wake = trio.Event()
 
@@ -95,52 +98,46 @@ class TrackerSource:
     async def _announce_for_ever(self, found: Found) -> None:
         failures, lonely = 0, 0
         while True:
-            answer = await self._ask_tiers()
+            answer = await self._ask_tiers(found)
             if answer is None:
                 failures += 1
-                delay_s = min(_FIRST_RETRY_S * _GROWTH**failures, _LONGEST_RETRY_S) * (1 + self._rng.random() / 2)
+                delay_s = _grown(failures, _LONGEST_RETRY_S) * (1 + self._rng.random() / 2)
             else:
                 failures = 0
-                if answer.peers:
-                    found(answer.peers)
                 lonely = 0 if self._names_others(answer) else lonely + 1
                 delay_s = _delay_s(answer, lonely)
             with trio.move_on_after(delay_s):
                 await self._wake.wait()
             self._wake = trio.Event()
 
-    async def _ask_tiers(self) -> TrackerAnswer | None:
+    async def _ask_tiers(self, found: Found) -> TrackerAnswer | None:
         """Ask one tracker after another until one answers; None if none did."""
         for url in self._tiers:
-            if url in self._banned_by:
+            if trio.current_time() < self._not_before.get(url, 0.0):
                 continue
+            joined = url in self._joined
+            event = Event.STARTED if not joined else Event.COMPLETED if self._completed else Event.NONE
             try:
-                answer = await self._ask(url, self._next_event(url))
+                answer = await self._ask(url, event, found)
             except P2PSyncError as error:
                 self._note_failure(url, error)
                 continue
+            self._completed = False
             self._tiers.promote(url)
             self._joined.add(url)
             self._report(url, _outcome(answer))
             return answer
         return None
 
-    def _next_event(self, url: str) -> Event:
-        if url not in self._joined:
-            return Event.STARTED
-        if self._completed:
-            self._completed = False
-            return Event.COMPLETED
-        return Event.NONE
-
     def _note_failure(self, url: str, error: P2PSyncError) -> None:
-        if isinstance(error, TrackerRefusalError) and error.retry_after_s is None:
-            self._banned_by.add(url)
-        refused = "refuses: " if isinstance(error, TrackerRefusalError) else ""
-        self._report(url, f"{refused}{error}")
+        if not isinstance(error, TrackerRefusalError):
+            return self._report(url, str(error))
+        wait_s = math.inf if error.retry_after_s is None else error.retry_after_s
+        self._not_before[url] = trio.current_time() + wait_s
+        return self._report(url, f"refuses: {error}")
 
-    async def _ask(self, url: str, event: Event) -> TrackerAnswer:
-        """Announce once from an address of each family, and join what was answered.
+    async def _ask(self, url: str, event: Event, found: Found) -> TrackerAnswer:
+        """Announce once from an address of each family; tell `found` of each answer at once, and return them joined.
 
         Raises:
             P2PSyncError: None was answered; of the errors, that which says most.
@@ -150,10 +147,15 @@ class TrackerSource:
 
         async def ask(family: int) -> None:
             try:
-                answers.append(await self._ask_from(url, event, family))
+                answer = await self._ask_from(url, event, family)
             except P2PSyncError as error:
                 errors.append(error)
+            else:
+                answers.append(answer)
+                if answer.peers:
+                    found(answer.peers)
 
+        self._asked.add(url)
         async with trio.open_nursery() as nursery:
             for family in self._families:
                 nursery.start_soon(ask, family)
@@ -190,12 +192,12 @@ class TrackerSource:
 
     async def _leave(self) -> None:
         async with trio.open_nursery() as nursery:
-            for url in self._joined:
+            for url in self._asked:
                 nursery.start_soon(self._say_goodbye, url)
 
     async def _say_goodbye(self, url: str) -> None:
         try:
-            await self._ask(url, Event.STOPPED)
+            await self._ask(url, Event.STOPPED, lambda peers: None)
         except P2PSyncError as error:
             self._report(url, f"could not be told that we leave: {error}")
 
@@ -210,8 +212,12 @@ def _delay_s(answer: TrackerAnswer, lonely: int) -> float:
     interval_s = min(max(float(answer.interval_s), _SHORTEST_INTERVAL_S), _LONGEST_INTERVAL_S)
     if not lonely:
         return max(interval_s, min(float(answer.min_interval_s), _LONGEST_INTERVAL_S))
-    sooner_s = max(_FIRST_RETRY_S * _GROWTH ** min(lonely - 1, 30), float(answer.min_interval_s))
-    return min(sooner_s, interval_s)
+    return min(max(_grown(lonely - 1, interval_s), float(answer.min_interval_s)), interval_s)
+
+
+def _grown(times: int, longest_s: float) -> float:
+    """Return the first waiting time, grown so many times, up to `longest_s`."""
+    return min(_FIRST_RETRY_S * _GROWTH ** min(times, _MOST_GROWTHS), longest_s)
 
 
 def _joined(answers: Sequence[TrackerAnswer]) -> TrackerAnswer:

@@ -34,10 +34,11 @@ def parse_tracker_url(url: str) -> TrackerUrl:
         raise ConfigError(f"{url!r} is no tracker's URL: write it in ASCII, percent-encoded")
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname, parts.port or _DEFAULT_PORTS.get(parts.scheme)
+        host, port = parts.hostname, parts.port
     except ValueError as error:
         raise ConfigError(f"{url!r} is no tracker's URL: {error}") from error
-    if not host or not port:
+    port = _DEFAULT_PORTS.get(parts.scheme) if port is None else port
+    if parts.scheme not in _DEFAULT_PORTS or not host or not port:
         raise ConfigError(f"{url!r} is no tracker's URL: write http://HOST:PORT/announce or udp://HOST:PORT/announce")
     target = f"{parts.path}?{parts.query}" if parts.query else parts.path
     return TrackerUrl(parts.scheme, host, port, parts.netloc.rpartition("@")[2], target)

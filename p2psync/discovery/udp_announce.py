@@ -55,7 +55,7 @@ async def announce_udp(url: str, announce: Announce, *, family: int, rng: random
                 encode_announce(connection_id, transaction, announce, url_data=where.target.encode()),
                 lambda packet: parse_announce_answer(packet, transaction, entry_bytes=entry_bytes),
             )
-        except (OSError, UnicodeError) as error:
+        except (OSError, ValueError) as error:  # a name may be too long for DNS
             raise UnreachableError(f"it does not answer ({error})") from error
 
 

@@ -93,7 +93,7 @@ class Problem:
     """Something failed; the rest proceeds, unless the command ends with it.
 
     Attributes:
-        kind: The error family: `path`, `disk`, `integrity`, `unreachable`, `usage`, `protocol`.
+        kind: The error family: `path`, `disk`, `integrity`, `unreachable`, `usage`.
         message: A sentence that says what to do.
     """
 

@@ -32,11 +32,10 @@ def snapshot(progress: FolderProgress, network: FolderNetwork) -> Progress:
 
 def explain_wait(network: FolderNetwork) -> str:
     """Say why nobody is there yet, in one sentence."""
-    tried = [
-        f"{record.address} ({record.last_failure or 'connecting'})" for record in network.swarm.statistics().addresses
-    ]
-    tried += [f"{url} ({outcome})" for url, outcome in network.tracker_outcomes.items()]
-    return "no peer reachable yet: trying " + (", ".join(tried[:6]) or "trackers and the local network")
+    addresses = network.swarm.statistics().addresses
+    tried = [record.last_failure or f"connecting to {record.address}" for record in addresses]
+    tried += [f"{url}: {outcome}" for url, outcome in network.tracker_outcomes.items()]
+    return f"no peer reachable yet: trying on: {'; '.join(tried[:6])}" if tried else "no peer reachable yet: trying"
 
 
 async def report_progress(progress: FolderProgress, network: FolderNetwork, emit: Callable[[NodeEvent], None]) -> None:

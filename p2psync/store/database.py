@@ -1,5 +1,7 @@
 """One SQLite database a folder: a connection that all threads share, one at a time."""
 
+import contextlib
+import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,6 +15,8 @@ from p2psync.store.schema import SCHEMA, SCHEMA_VERSION
 MOST_VARIABLES = 500
 """Values in one `IN (...)`: well below SQLite's limit, and past the point where more would be faster."""
 
+_LITTLE_ROOM_BYTES = 1 << 20
+
 
 class Database:
     """The folder's database; every method may be called from any thread."""
@@ -21,16 +25,28 @@ class Database:
         """Open it, or make it.
 
         Raises:
-            sqlite3.DatabaseError: It is damaged, or of another schema.
+            DamagedError: It is damaged, or of another schema.
+            StoreError: The disk is full, or it cannot be opened.
         """
         self._lock = threading.RLock()
-        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._damage_mark = path.with_name(path.name + ".is-damaged")
+        if self._damage_mark.exists():
+            raise DamagedError("found to be damaged before")
+        with self._disk_errors():
+            self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            try:
+                self._prepare()
+            except BaseException:
+                self._connection.close()
+                raise
+
+    def _prepare(self) -> None:
         self._connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-16000;")
         (version,) = self._connection.execute("PRAGMA user_version").fetchone()
         if version == 0:
             self._connection.executescript(SCHEMA)
         elif version != SCHEMA_VERSION:
-            raise sqlite3.DatabaseError(f"schema {version}")
+            raise DamagedError(f"schema {version}")
 
     def close(self) -> None:
         """Close the database."""
@@ -40,14 +56,15 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Make the changes inside one step: all of them or, after an error or a crash, none."""
-        with self._lock, _disk_errors():
+        with self._lock, self._disk_errors():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                if self._connection.in_transaction:  # a full disk may have ended it already
+                    self._connection.execute("ROLLBACK")
                 raise
-            self._connection.execute("COMMIT")
 
     def note(self, name: str) -> bytes | None:
         """Return the bytes kept under a name, or None."""
@@ -60,31 +77,65 @@ class Database:
 
     def row(self, sql: str, values: Sequence[object] = ()) -> tuple[Any, ...] | None:
         """Return the first row of a query, or None."""
-        with self._lock, _disk_errors():
+        with self._lock, self._disk_errors():
             row: tuple[Any, ...] | None = self._connection.execute(sql, values).fetchone()
             return row
 
     def rows(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Return all rows of a query."""
-        with self._lock, _disk_errors():
+        with self._lock, self._disk_errors():
             return self._connection.execute(sql, values).fetchall()
 
     def execute(self, sql: str, values: Sequence[object] = ()) -> None:
         """Run one statement."""
-        with self._lock, _disk_errors():
+        with self._lock, self._disk_errors():
             self._connection.execute(sql, values)
 
     def execute_many(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
         """Run one statement for each row of values."""
-        with self._lock, _disk_errors():
+        with self._lock, self._disk_errors():
             self._connection.executemany(sql, rows)
 
+    @contextmanager
+    def _disk_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            full = self._is_full(error)
+            advice = (
+                "make room and run the same command again" if full else "see whether the disk is writable and healthy"
+            )
+            raise StoreError(
+                f"the folder's index cannot be written or read ({error}): {advice}", transient=full
+            ) from None
+        except sqlite3.DatabaseError as error:
+            if type(error) is not sqlite3.DatabaseError:
+                raise  # a mistake of ours
+            with contextlib.suppress(OSError):
+                self._damage_mark.touch()
+            raise DamagedError(str(error)) from None
 
-@contextmanager
-def _disk_errors() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        full = "full" in str(error)
-        advice = "make room and run the same command again" if full else "see whether the disk is writable and healthy"
-        raise StoreError(f"the folder's index cannot be written or read ({error}): {advice}", transient=full) from None
+    def _is_full(self, error: sqlite3.OperationalError) -> bool:
+        """Say whether there is no room; SQLite calls it an I/O error when that comes where it maps memory."""
+        if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+            return True
+        room = os.statvfs(self._damage_mark.parent)
+        return error.sqlite_errorname.startswith("SQLITE_IOERR") and room.f_bavail * room.f_frsize < _LITTLE_ROOM_BYTES
+
+
+class DamagedError(StoreError):
+    """The database is not readable as one; when it is opened next, another one is begun."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"the folder's index is damaged ({reason}): run the same command again, it is then made anew",
+            transient=True,
+        )
+
+
+def move_damaged_away(path: Path) -> None:
+    """Make room for a new database; what is left of the damaged one is kept beside it."""
+    for suffix in ("", "-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(f"{path}{suffix}", f"{path}.damaged{suffix}")
+    path.with_name(path.name + ".is-damaged").unlink(missing_ok=True)

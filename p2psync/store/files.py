@@ -4,8 +4,10 @@ import contextlib
 import ctypes
 import errno
 import os
+import stat
 import sys
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,10 +23,15 @@ class DirectoryHandles:
     """Open directories below one root, found component by component, so that no link is ever followed.
 
     For the length of one batch of work in one thread: a handle stays with its directory even if that is renamed.
+
+    Args:
+        root: Where they all are.
+        unlocked: Given, directories that their owner may not go through are made so; told the path of each.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, unlocked: Callable[[bytes], None] | None = None) -> None:
         self._root = root
+        self._unlocked = unlocked
         self._handles: OrderedDict[bytes, int] = OrderedDict()
 
     def __enter__(self) -> Self:
@@ -53,7 +60,7 @@ class DirectoryHandles:
         handle = self._handles[at]
         for name in missing:
             at = at + b"/" + name if at else name
-            handle = self._remember(at, self._open_below(handle, name, directory))
+            handle = self._remember(at, self._open_or_unlock(handle, name, at))
         return handle
 
     def make(self, directory: bytes) -> int:
@@ -85,6 +92,19 @@ class DirectoryHandles:
             self._remember(b"", os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
         return at, missing[::-1]
 
+    def _open_or_unlock(self, handle: int, name: bytes, path: bytes) -> int:
+        try:
+            below = self._open_below(handle, name, path)
+            if self._unlocked is None or os.access(b".", os.X_OK, dir_fd=below):
+                return below
+            os.close(below)
+        except PermissionError:
+            if self._unlocked is None:
+                raise
+        set_mode(name, stat.S_IRWXU, handle)
+        self._unlocked(path)
+        return self._open_below(handle, name, path)
+
     @staticmethod
     def _open_below(handle: int, name: bytes, whole: bytes) -> int:
         try:
@@ -99,6 +119,18 @@ class DirectoryHandles:
         if len(self._handles) > MOST_HANDLES:
             os.close(self._handles.popitem(last=False)[1])
         return handle
+
+
+def set_mode(name: bytes, mode: int, directory: int) -> None:
+    """Set permissions; not through a link that may have taken the name meanwhile."""
+    if os.chmod in os.supports_follow_symlinks:
+        os.chmod(name, mode, dir_fd=directory, follow_symlinks=False)
+        return
+    handle = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        os.chmod(f"/proc/self/fd/{handle}", mode)
+    finally:
+        os.close(handle)
 
 
 def make_durable(path: Path) -> None:

@@ -3,12 +3,11 @@
 import contextlib
 import fcntl
 import os
-import sqlite3
 from pathlib import Path
 from typing import Self
 
 from p2psync.errors import ConfigError, StoreError
-from p2psync.store.database import Database
+from p2psync.store.database import DamagedError, Database, move_damaged_away
 from p2psync.store.files import store_error
 from p2psync.store.index import FileIndex
 from p2psync.store.inplace import InPlaceStore
@@ -70,7 +69,11 @@ class FolderState:
         except OSError:
             os.close(lock)
             raise ConfigError(f"another p2psync is at work on {str(root)!r}: stop it first") from None
-        return cls(root, directory, lock)
+        try:
+            return cls(root, directory, lock)
+        except BaseException:
+            os.close(lock)
+            raise
 
     def close(self) -> None:
         """Write down what is known and let go of the folder."""
@@ -84,8 +87,6 @@ def _open_database(directory: Path) -> tuple[Database, bool]:
     path = directory / _DATABASE
     try:
         return Database(path), False
-    except sqlite3.DatabaseError:
-        for suffix in ("", "-wal", "-shm"):
-            with contextlib.suppress(FileNotFoundError):
-                os.replace(f"{path}{suffix}", f"{path}.damaged{suffix}")
+    except DamagedError:
+        move_damaged_away(path)
         return Database(path), True

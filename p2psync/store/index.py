@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from p2psync.ids import BLOCK_ID_BYTES, BlockId
-from p2psync.manifest.entry import Entry, Kind, path_of_key, split_key
+from p2psync.manifest.entry import Entry, Kind, entry_key, path_of_key, split_key
 from p2psync.store.database import MOST_VARIABLES, Database
 from p2psync.store.local_file import LocalFile
 
@@ -130,6 +130,21 @@ class FileIndex:
             self._database.execute_many("DELETE FROM places WHERE prefix = ? AND file = ? AND slot = ?", places)
             self._database.execute_many("DELETE FROM files WHERE id = ?", gone)
 
+    def rename(self, old: bytes, new: bytes) -> None:
+        """Note under another name in the same directory what stands at a path, and all below it."""
+        keys = [entry_key(*_split_path(old)), *self.keys_below(old)]
+        renamed = [(entry_key(*_split_path(new)), keys[0])]
+        renamed += [(new + key[len(old) :], key) for key in keys[1:]]
+        self._database.execute_many("UPDATE files SET key = ? WHERE key = ?", renamed)
+
+    def has_number(self, number: int) -> bool:
+        """Say whether a file has this row id."""
+        return self._database.row("SELECT 1 FROM files WHERE id = ?", (number,)) is not None
+
+    def leave_number(self, number: int) -> None:
+        """Give the file of this row id, if there is one, another; its places stay with the old one."""
+        self._database.execute("UPDATE files SET id = ? WHERE id = ?", (self.allocate_number(), number))
+
     def allocate_number(self) -> int:
         """Return a row id that nothing has had in this database's life."""
         return next(self._numbers)
@@ -162,6 +177,11 @@ def block_places(number: int, ids: bytes, lengths: Sequence[int]) -> list[tuple[
         places.append((prefix, number, slot, offset))
         offset += length
     return places
+
+
+def _split_path(path: bytes) -> tuple[bytes, bytes]:
+    parent, _, name = path.rpartition(b"/")
+    return parent, name
 
 
 def _local_file(row: tuple[Any, ...]) -> LocalFile:

@@ -5,6 +5,8 @@ written is noted in the database only after the data is durable, so after a cras
 one block is written whole when the block comes; after a crash it is simply fetched again.
 """
 
+import contextlib
+import errno
 import os
 import struct
 import threading
@@ -12,13 +14,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from p2psync.blocks.block import split_ids
-from p2psync.errors import IntegrityError
+from p2psync.errors import PathError
 from p2psync.ids import BlockId
 from p2psync.manifest.entry import Entry
 from p2psync.store.base import Payload
 from p2psync.store.database import Database
 from p2psync.store.files import make_durable, store_error
 from p2psync.store.index import FileIndex
+from p2psync.store.resume import written_slots
 from p2psync.store.staged import StagedRow, StagedRows
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -80,7 +83,12 @@ class StagedFile:
 
 
 class Staging:
-    """All files of one folder that are on their way in; every method may be called from any thread."""
+    """All files of one folder that are on their way in; every method may be called from any thread.
+
+    Attributes:
+        written_bytes: Bytes written so far.
+        problems: By path, what cannot be put together; until `abandon`.
+    """
 
     def __init__(self, directory: Path, database: Database, index: FileIndex) -> None:
         self._directory = directory
@@ -94,20 +102,23 @@ class Staging:
         self._whole: dict[BlockId, StagedFile] = {}
         self._finished: list[StagedFile] = []
         self._unnoted: set[StagedFile] = set()
-        self._resumable = {row.key: row for row in self._rows.all()}
-        self._resumable_have = {row.number: row.have for row in self._resumable.values()}
+        self._resumable: dict[bytes, StagedRow] = {}
+        self._resumable_have: dict[int, bytes] = {}
         self.written_bytes = 0
-        for name in os.listdir(self._handle):
-            if not name.isdigit() or int(name) not in self._resumable_have:
-                os.unlink(name, dir_fd=self._handle)
+        self.problems: dict[bytes, PathError] = {}
+        self._recover()
 
     def close(self) -> None:
         """Note what has been written, and let go of the directory."""
-        self.checkpoint()
-        os.close(self._handle)
+        try:
+            self.checkpoint()
+        finally:
+            os.close(self._handle)
 
     def begin(self, entries: Sequence[Entry]) -> list[StagedFile]:
         """Start files, or take up those that were started before a crash with the same blocks.
+
+        A file that is too large for the file system is left out, and noted in `problems`.
 
         Raises:
             StoreError: There is no room for them.
@@ -119,9 +130,7 @@ class Staging:
                 for file in noted:
                     entry = file.entry
                     self._rows.put(StagedRow(file.number, entry.key, entry.ids, entry.lengths, file.have_bits()))
-        for file in files:
-            if not file.is_whole or not file.missing:
-                self._create(file)
+        files = [file for file in files if (file.is_whole and file.missing) or self._can_create(file)]
         with self._lock:
             self._active.update((file.number, file) for file in files)
             self._finished += [file for file in files if not file.missing]
@@ -142,7 +151,7 @@ class Staging:
         """
         if file.is_whole:
             self._create(file)
-        self._written(file, slot, None)
+        self._written(file, slot, BlockId(file.entry.ids) if file.is_whole else None)
 
     def write(self, block: BlockId, data: Payload) -> None:
         """Write a verified block wherever it is waited for.
@@ -156,7 +165,9 @@ class Staging:
         while waiting:
             file, slot = waiting[-1]
             if len(data) != file.length(slot):
-                raise IntegrityError(f"manifest: a block of {len(data)} bytes is said to have {file.length(slot)}")
+                self._refuse(PathError(file.entry.path, "its blocks are not as long as the folder says"))
+                waiting.pop()
+                continue
             try:
                 self._write_at(file, slot, data)
             except OSError as error:
@@ -201,6 +212,8 @@ class Staging:
         """
         self.checkpoint()
         with self._lock:
+            whole = [file.name for file in self._active.values() if file.is_whole]
+            self.problems = {}
             self._waiting.clear()
             self._active.clear()
             self._whole.clear()
@@ -211,6 +224,8 @@ class Staging:
                 self._resumable_have[row.number] = row.have
             else:
                 self._give_up(row)
+        for name in whole:
+            self._unlink(name)
 
     def has(self, number: int, slot: int) -> bool:
         """Say whether a block of a staged file can be read from it."""
@@ -240,12 +255,51 @@ class Staging:
         """The staging directory's path."""
         return self._directory
 
+    def _recover(self) -> None:
+        """Make rows and files agree after a crash: only a row whose file is still here can be taken up again."""
+        names = set(os.listdir(self._handle))
+        with self._database.transaction():
+            for row in self._rows.all():
+                name = str(row.number)
+                if name in names and row.key not in self._resumable:
+                    names.discard(name)
+                    self._index.leave_number(row.number)  # noted before the rename that did not come
+                    self._resumable[row.key] = row
+                    self._resumable_have[row.number] = row.have
+                else:
+                    self._rows.drop(row.number, keep_places=self._index.has_number(row.number))
+        for name in names:
+            os.unlink(name, dir_fd=self._handle)
+
     def _resume(self, entry: Entry) -> StagedFile | None:
         row = self._resumable.get(entry.key)
         if row is None or (row.ids, row.lengths) != (entry.ids, entry.lengths):
             return None
         del self._resumable[row.key]
-        return StagedFile(row.number, entry, row.have)
+        try:
+            handle = self.open(row.number)
+        except FileNotFoundError:
+            return StagedFile(row.number, entry)
+        try:
+            file = StagedFile(row.number, entry, row.have)
+            noted = [file.has(slot) for slot in range(len(file.offsets) - 1)]
+            for slot in written_slots(handle, entry.ids, file.offsets, noted):
+                file.mark(slot)
+        finally:
+            os.close(handle)
+        return file
+
+    def _can_create(self, file: StagedFile) -> bool:
+        try:
+            self._create(file)
+        except PathError as problem:
+            self._refuse(problem)
+            return False
+        return True
+
+    def _refuse(self, problem: PathError) -> None:
+        with self._lock:
+            self.problems.setdefault(problem.path, problem)
 
     def _create(self, file: StagedFile) -> None:
         try:
@@ -255,6 +309,8 @@ class Staging:
             finally:
                 os.close(handle)
         except OSError as error:
+            if error.errno == errno.EFBIG:
+                raise PathError(file.entry.path, "is larger than a file can be here") from None
             raise store_error(error, f"cannot begin {os.fsdecode(file.entry.path)!r}") from None
 
     def _write_at(self, file: StagedFile, slot: int, data: Payload) -> None:
@@ -269,8 +325,8 @@ class Staging:
 
     def _written(self, file: StagedFile, slot: int, block: BlockId | None) -> None:
         with self._lock:
-            if file.has(slot):
-                return
+            if file.has(slot) or self._active.get(file.number) is not file:
+                return  # or it was abandoned while it was being written to
             file.mark(slot)
             self.written_bytes += file.length(slot)
             if not file.is_whole:
@@ -285,10 +341,11 @@ class Staging:
             self._rows.drop(row.number, keep_places=False)
         self._resumable.pop(row.key, None)
         self._resumable_have.pop(row.number, None)
-        try:
-            os.unlink(str(row.number), dir_fd=self._handle)
-        except FileNotFoundError:
-            return
+        self._unlink(str(row.number))
+
+    def _unlink(self, name: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self._handle)
 
 
 def wanted_slots(file: StagedFile) -> list[tuple[int, BlockId]]:

@@ -53,7 +53,6 @@ class Intake:
     async def wait_room(self) -> None:
         """Wait until less than the budget is held; what is being read may go over it once for every link."""
         while self._held_bytes >= BUDGET_BYTES:
-            self._drained = trio.Event()
             await self._drained.wait()
 
     async def run(self) -> None:
@@ -65,7 +64,9 @@ class Intake:
             batch = self._next_batch()
             await self._write(batch)
             self._held_bytes -= sum([len(data) for _, _, data in batch])
+            # Every link may be waiting: who sets the event replaces it, else all but the last would wait for ever.
             self._drained.set()
+            self._drained = trio.Event()
 
     def _next_batch(self) -> list[tuple[Link, BlockId, Payload]]:
         count = size = 0

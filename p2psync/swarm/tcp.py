@@ -2,6 +2,7 @@
 
 import errno
 import ipaddress
+import os
 import socket
 from collections.abc import Sequence
 
@@ -167,4 +168,6 @@ def _reason(error: Exception) -> str:
     while isinstance(cause, ExceptionGroup):
         cause = cause.exceptions[0]
     first = cause if isinstance(cause, OSError) else error
+    if isinstance(first, OSError) and first.errno is not None and not isinstance(first, socket.gaierror):
+        return os.strerror(first.errno)  # trio's own words repeat the address
     return (first.strerror if isinstance(first, OSError) else None) or str(first)

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from p2psync.errors import P2PSyncError, PathError
 from p2psync.manifest.entry import Entry, Kind, entry_key
-from p2psync.store.files import DirectoryHandles, make_durable, store_error
+from p2psync.store.files import DirectoryHandles, make_durable, set_mode, store_error
 from p2psync.store.folder_state import FolderState
 from p2psync.store.local_file import LocalFile
 from p2psync.store.staging import StagedFile
@@ -40,9 +40,9 @@ class FolderWriter:
         self._index = folder.index
         self._staging = folder.staging
         self._versions = VersionsDirectory(folder.directory / VERSIONS, versions_name)
-        self._handles = DirectoryHandles(folder.root)
-        self._rows: list[_Row] = []
         self._touched: set[bytes] = set()
+        self._handles = DirectoryHandles(folder.root, self._touched.add)
+        self._rows: list[_Row] = []
         self._blocked_files: list[StagedFile] = []
         self._blocked_links: list[Entry] = []
         self.problems: list[PathError] = []
@@ -67,7 +67,7 @@ class FolderWriter:
             if not looks_like(local.fingerprint, _look(entry.name, handle)):
                 raise PathError(entry.path, "changed while it was being looked at: run the same command again")
             if entry.mode != local.entry.mode and entry.kind is not Kind.SYMLINK:
-                _set_mode(entry.name, entry.mode, handle)
+                set_mode(entry.name, entry.mode, handle)
             _set_time(entry.name, entry, handle)
             mark = _look(entry.name, handle)
             self._rows.append((
@@ -93,6 +93,8 @@ class FolderWriter:
         What is about to appear is noted before, with the looks of what stands there still, and what `stat` says of it
         after: a crash between the two leaves files that the next scan, once it has read them, knows to be ours.
         """
+        if not files:
+            return
         found = [(file, self._try_finish(file)) for file in files]
         clear = [(file, mark) for file, mark in found if mark is not None]
         make_durable(self._staging.directory)
@@ -255,11 +257,19 @@ class FolderWriter:
 
     def _move_away(self, entry: Entry) -> None:
         self._handles.forget(entry.path)
+        above = self._handles.open(entry.parent)
+        status = os.stat(entry.name, dir_fd=above, follow_symlinks=False)
+        mode = stat.S_IMODE(status.st_mode)
+        locked = stat.S_ISDIR(status.st_mode) and not mode & stat.S_IWUSR  # moving a directory changes its `..`
         with self._versions.room_for(entry) as target:
+            if locked:
+                set_mode(entry.name, mode | stat.S_IRWXU, above)
             self._inside(
                 entry.parent,
                 lambda handle: os.rename(entry.name, entry.name, src_dir_fd=handle, dst_dir_fd=target),
             )
+            if locked:
+                set_mode(entry.name, mode, target)
         self.displaced += 1
 
     def _rename_in(self, staged_name: str, entry: Entry, mark: bytes) -> bytes:
@@ -306,7 +316,7 @@ class _ProblemOf:
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
         if isinstance(error, PathError):
-            self._writer.problems.append(error)
+            self._writer.problems.append(PathError(self._path, error.reason))
             return True
         if isinstance(error, OSError):
             self._writer._note_problem(self._path, error)
@@ -328,15 +338,3 @@ def _look(name: bytes, directory: int) -> bytes:
 
 def _set_time(name: bytes | str, entry: Entry, directory: int) -> None:
     os.utime(name, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=directory, follow_symlinks=False)
-
-
-def _set_mode(name: bytes, mode: int, directory: int) -> None:
-    """Set permissions in a directory of the user's, where a link may have taken the file's place by now."""
-    if os.chmod in os.supports_follow_symlinks:
-        os.chmod(name, mode, dir_fd=directory, follow_symlinks=False)
-        return
-    handle = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
-    try:
-        os.chmod(f"/proc/self/fd/{handle}", mode)
-    finally:
-        os.close(handle)

@@ -20,6 +20,7 @@ from p2psync.sync.folding import folds_names
 from p2psync.sync.heads import NewestHead
 from p2psync.sync.paths import PathGate
 from p2psync.sync.plan import GroupPlan, Planner
+from p2psync.sync.respell import respell
 from p2psync.sync.scan import ScanPolicy, ScanReport, scan_folder
 from p2psync.sync.watch import clock_ns
 
@@ -65,6 +66,7 @@ class Follower:
         self._pull_scope = trio.CancelScope()
         self._newer = trio.Event()
         self._writer_lock = trio.Lock()
+        self._folds = False
 
     async def run(self, *, after_hearing: bool = False) -> None:
         """Follow until cancelled.
@@ -100,6 +102,7 @@ class Follower:
                 self._newer.set()
                 if not same_root:
                     self._pull_scope.cancel()
+                self._newest.heard.set()
 
     async def _pull(self) -> None:
         head, signed = self._newest.head, self._newest.signed
@@ -128,7 +131,7 @@ class Follower:
                 root=head.root,
                 files=manifest.files,
                 size_bytes=manifest.size_bytes,
-                reused_bytes=planner.totals.reused_bytes,
+                reused_bytes=planner.totals.right_bytes + planner.totals.reused_bytes,
                 problems=tuple(writer.problems),
                 additions=tuple(additions),
                 displaced=writer.displaced,
@@ -159,14 +162,18 @@ class Follower:
             now_ns=clock_ns,
             checkpoint=trio.from_thread.check_cancelled,
         )
-        return scan_folder(self._folder, policy, self._note_scan)
+        report = scan_folder(self._folder, policy, self._note_scan)
+        self._folds = folds_names(self._folder.staging.handle)
+        if self._folds and respell(manifest, self._folder):
+            report = scan_folder(self._folder, policy, self._note_scan)
+        return report
 
     def _note_scan(self, report: ScanReport) -> None:
         self.progress.scanned_files, self.progress.scanned_bytes = report.files, report.hashed_bytes
 
     async def _fetch_files(self, root: BlockId, manifest: Manifest, writer: FolderWriter) -> Planner:
         self.progress.activity = Activity.FETCHING
-        gate = PathGate(folds=await trio.to_thread.run_sync(folds_names, self._folder.staging.handle))
+        gate = PathGate(folds=self._folds)
         planner = Planner(manifest, self._folder, writer, gate, trio.from_thread.check_cancelled)
         already = self._folder.staging.written_bytes
         async with trio.open_nursery() as nursery:
@@ -203,9 +210,11 @@ class Follower:
                 writer.clear_addition(local)
         writer.place_blocked()
         writer.finish_directories()
+        writer.problems += self._folder.staging.problems.values()
         self._folder.staging.abandon(lambda key, ids: False)
         self.progress.done_bytes = self.progress.total_bytes
-        return [] if self._exact else [local.entry.path for local in kept]
+        still_there = (local.entry for local in kept if self._folder.index.file_at(local.entry.key) is not None)
+        return [] if self._exact else [entry.path for entry in still_there]
 
     def _sweep(self, root: BlockId, manifest: Manifest) -> None:
         with self._folder.database.transaction():

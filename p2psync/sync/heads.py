@@ -16,7 +16,7 @@ class NewestHead:
     Attributes:
         head: The newest head, or None before there was one.
         signed: Its bytes.
-        heard: Set once a peer has offered it, or a newer one.
+        heard: Set once a peer has offered it, or a newer one has been adopted.
     """
 
     def __init__(self, database: Database, keys: FolderKeys) -> None:
@@ -41,7 +41,7 @@ class NewestHead:
         """
         head = Head.parse_untrusted(signed, self._keys)
         standing = head.standing_against(self.head)
-        if standing is not Standing.OLDER:
+        if standing is Standing.SAME:  # of a newer one the same is said once it has been adopted
             self.heard.set()
         return standing, head
 

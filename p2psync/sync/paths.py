@@ -46,8 +46,9 @@ class PathGate:
             raise PathError(path, "the path would lead out of the folder, or is not in its plain form")
         if any(len(name) > MAX_NAME_BYTES for name in names):
             raise PathError(path, f"a name has more than {MAX_NAME_BYTES} bytes")
-        own = fold_name(names[0]) == fold_name(STATE_DIRECTORY) if self._folds else names[0] == STATE_DIRECTORY
-        if own:
+        folded = map(fold_name, names) if self._folds else names
+        if (fold_name(STATE_DIRECTORY) if self._folds else STATE_DIRECTORY) in folded:
+            # At any depth: a folder below may be shared by itself, and its keys are nobody else's.
             raise PathError(path, "that name is kept for p2psync's own files")
 
     def _check_clash(self, entry: Entry, path: bytes) -> None:

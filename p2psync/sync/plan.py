@@ -14,7 +14,7 @@ from p2psync.manifest.page import Page, decode_page, page_block_ids
 from p2psync.manifest.tree import Manifest, join_continuations
 from p2psync.store.folder_state import FolderState
 from p2psync.store.local_file import LocalFile
-from p2psync.store.staging import wanted_slots
+from p2psync.store.staging import StagedFile, wanted_slots
 from p2psync.sync.apply import FolderWriter
 from p2psync.sync.paths import PathGate
 from p2psync.sync.reconcile import Decision, Step, reconcile
@@ -115,12 +115,13 @@ class Planner:
         to_begin: list[Entry] = []
         for decision in decisions:
             to_begin += self._carry_out(decision)
-        awaited = self._begin(to_begin, starts)
+        begun, awaited = self._begin(to_begin, starts)
         self._writer.flush()
-        refused = set(starts) - {entry.key for entry in admitted}
-        missing = set(awaited)
+        missing = {starts[file.entry.key] + slot for file in begun for slot, _ in wanted_slots(file)}
+        unmade = {entry.key for entry in to_begin} - {file.entry.key for file in begun}
+        unmade |= set(starts) - {entry.key for entry in admitted}
         for entry in entries:
-            if entry.key in refused:
+            if entry.key in unmade:
                 missing.update(range(starts[entry.key], starts[entry.key] + len(entry.lengths) // 4))
         return GroupPlan(list(_runs(group, set(awaited))), _holdings(group, missing))
 
@@ -149,10 +150,11 @@ class Planner:
             self._writer.adopt(entry, local)
         return []
 
-    def _begin(self, entries: list[Entry], starts: dict[bytes, int]) -> dict[int, BlockId]:
-        """Begin files, with what of them is here already; return the blocks to fetch by their number in the group."""
+    def _begin(self, entries: list[Entry], starts: dict[bytes, int]) -> tuple[list[StagedFile], dict[int, BlockId]]:
+        """Begin files, with what of them is here already; return them, and what to fetch by its number in the group."""
         waits: dict[int, BlockId] = {}
-        for file in self._staging.begin(entries):
+        files = self._staging.begin(entries)
+        for file in files:
             wanted = wanted_slots(file)
             self.totals.right_bytes += file.size_bytes - sum(file.length(slot) for slot, _ in wanted)
             largest = largest_chunk(file.entry.cut)
@@ -164,7 +166,7 @@ class Planner:
                 elif not self._staging.await_block(block, file, slot):
                     waits[starts[file.entry.key] + slot] = block
         self._reuse(waits)
-        return waits
+        return files, waits
 
     def _reuse(self, waits: dict[int, BlockId]) -> None:
         """Copy what stands elsewhere in the folder, and take it out of `waits`."""

@@ -1,6 +1,6 @@
 """Publish: turn what the index says of the folder into pages, a root and a signed head."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from p2psync.blocks.block import block_id
@@ -44,14 +44,21 @@ class HeadWriter:
         self._device = device
         self._newest = newest
 
-    def publish(self, now_ns: int, above_seq: int = 0) -> Published | None:
+    def publish(
+        self, now_ns: int, above_seq: int = 0, checkpoint: Callable[[], None] = lambda: None
+    ) -> Published | None:
         """Make the next head, if the folder's manifest is not the newest head's, or that must be above `above_seq`.
+
+        Args:
+            now_ns: The time of day, nanoseconds since 1970.
+            above_seq: The highest sequence number that is known to be taken.
+            checkpoint: Called for every page; may raise to give up, and then nothing has changed.
 
         Returns:
             The new head, or None where the one there still holds.
         """
         before = self._newest.head
-        manifest, root = self._build()
+        manifest, root = self._build(checkpoint)
         if before is not None and before.root == root and before.seq > above_seq:
             return None
         head = Head(
@@ -78,12 +85,13 @@ class HeadWriter:
             return None
         return Published(head, self._newest.signed, Manifest.parse_untrusted(data[head.root]))
 
-    def _build(self) -> tuple[Manifest, BlockId]:
+    def _build(self, checkpoint: Callable[[], None]) -> tuple[Manifest, BlockId]:
         ids: list[BlockId] = []
         firsts: list[bytes] = []
         files, size_bytes = self._index.totals()
         with self._database.transaction():
             for first, data in iter_pages(self._entries()):
+                checkpoint()
                 firsts.append(first)
                 ids.append(block_id(data))
                 self._pages.put([(ids[-1], data)])

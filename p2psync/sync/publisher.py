@@ -63,7 +63,6 @@ class Publisher:
             nursery.start_soon(self._follow_seq)
             report = await self._scan_and_publish(first=True)
             await self._watcher.watch_anew()
-            self._watcher.poke()  # for what changed before the watch began
             while True:
                 self.progress.activity = Activity.SERVING
                 await self._watcher.wait_change(at_most_s=UNSETTLED_S if report.unsettled else None)
@@ -82,7 +81,9 @@ class Publisher:
         self.progress.activity = Activity.SCANNING
         report = await trio.to_thread.run_sync(self._scan)
         above = self._seq_seen
-        published = await trio.to_thread.run_sync(self._writer.publish, clock_ns(), above)
+        published = await trio.to_thread.run_sync(
+            self._writer.publish, clock_ns(), above, trio.from_thread.check_cancelled
+        )
         is_new = published is not None
         if published is None and first:
             published = self._writer.current()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from p2psync.chunking import IDEAL_CHUNKS, SMALLEST_CUT, choose_cut
+from p2psync.chunking import FEWEST_CHUNKS, SMALLEST_CUT, choose_cut
 from p2psync.errors import PathError
 from p2psync.manifest.entry import Entry, Kind, join_path
 from p2psync.store.files import store_error
@@ -103,8 +103,9 @@ class _Scan:
 
     def walk(self, handle: int) -> None:
         """Scan a directory, given as an open descriptor, and all below it; closes the descriptor."""
-        below = [(handle, b"", self._scan_directory(handle, b""))]
+        below: list[tuple[int, bytes, list[bytes]]] = [(handle, b"", [])]
         try:
+            below[0] = (handle, b"", self._scan_directory(handle, b""))
             while below:
                 handle, directory, names = below[-1]
                 if not names:
@@ -147,7 +148,9 @@ class _Scan:
         with os.scandir(handle) as listing:
             found = [(os.fsencode(item.name), item) for item in listing]
         for name, item in found:
-            if not directory and name == STATE_DIRECTORY:
+            if name == STATE_DIRECTORY:
+                if directory:
+                    self._problem(join_path(directory, name), "holds the keys of a folder shared by itself: left out")
                 continue
             local = known.pop(name, None)
             try:
@@ -193,6 +196,9 @@ class _Scan:
         file = os.open(entry.name, _OPEN_FLAGS, dir_fd=handle)
         try:
             before = os.fstat(file)
+            if not stat.S_ISREG(before.st_mode):  # something else has just taken its place
+                self.report.unsettled = True
+                return None
             cut = self._cut(entry.key, before.st_size, local)
             ids, lengths = hash_file(
                 file, before.st_size, cut, self._policy.gear_seed, self._pool, self._policy.checkpoint
@@ -213,9 +219,11 @@ class _Scan:
         return entry._replace(mtime_ns=_mtime_ns(after), mode=mode, cut=cut, ids=ids, lengths=lengths), after
 
     def _cut(self, key: bytes, size_bytes: int, local: LocalFile | None) -> int:
-        if size_bytes <= IDEAL_CHUNKS << SMALLEST_CUT and (local is None or local.entry.cut <= SMALLEST_CUT):
+        if size_bytes < FEWEST_CHUNKS << (SMALLEST_CUT + 1):  # no file of this size is cut larger, whatever it was
             return SMALLEST_CUT
-        current = local.entry.cut if local and local.entry.kind is Kind.FILE else self._policy.cut_hint(key)
+        current = self._policy.cut_hint(key)
+        if current is None and local is not None and local.entry.kind is Kind.FILE:
+            current = local.entry.cut
         return choose_cut(size_bytes, current)
 
     def _note(self, entry: Entry, mark: bytes, local: LocalFile | None) -> None:

@@ -12,6 +12,8 @@ RESCAN_INTERVAL_S = 60
 """Longest time between scans: notices can be lost, and some file systems send none."""
 POLL_INTERVAL_S = 5
 """Time between scans where the system sends no notices at all."""
+LIVE_WITHIN_MS = 300
+"""How often the watching library comes back to us with nothing to tell; the first time says that it is watching."""
 QUIET_S = 0.1
 """Changes come in bursts: one scan for what happens within this time."""
 
@@ -61,16 +63,20 @@ class Watcher:
         own = str(self._root / STATE_NAME)
         works = True
         try:
-            async for _ in awatch(
+            is_live = False
+            async for changes in awatch(
                 *paths,
-                watch_filter=lambda _change, path: not path.startswith(own),
+                watch_filter=lambda _change, path: path != own and not path.startswith(f"{own}/"),
                 debounce=int(QUIET_S * 1000),
                 step=int(QUIET_S * 500),
-                rust_timeout=500,
+                rust_timeout=LIVE_WITHIN_MS,
+                yield_on_timeout=True,
                 recursive=False,
                 ignore_permission_denied=True,
             ):
-                self.poke()
+                if changes or not is_live:  # once it is live, look for what changed before it was
+                    self.poke()
+                is_live = True
         except* (FileNotFoundError, WatchfilesRustInternalError):
             # A directory went away since the scan, or a change under a name that is not text: a change all the same.
             self.poke()

@@ -16,7 +16,6 @@ A packet may always be longer than it must be. What a tracker cannot read it doe
 
 import struct
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from p2psync.errors import RemoteProtocolError
 from p2psync.ids import INFO_HASH_BYTES, InfoHash
@@ -33,51 +32,22 @@ _ANSWER_HEAD_BYTES = 20
 _ANNOUNCE = struct.Struct(">16x20s20sQQQI4xIiH")
 _ANSWER = struct.Struct(">I4sIII")
 _COUNTS = struct.Struct(">III")
-_CONNECT, _ANNOUNCING, _SCRAPE, _ERROR = (action.to_bytes(4, "big") for action in range(4))
+CONNECT, ANNOUNCE, SCRAPE, ERROR = (action.to_bytes(4, "big") for action in range(4))
 _END, _NOP, _URL_DATA = 0, 1, 2  # options of BEP 41
-
-
-class Packet(NamedTuple):
-    """What every request begins with.
-
-    Attributes:
-        action: As it came; unknown ones are for whoever reads it to skip.
-        connection_id: 8 bytes; in a request to connect the magic number instead.
-        transaction: 4 bytes to be given back.
-    """
-
-    action: bytes
-    connection_id: bytes
-    transaction: bytes
-
-    @property
-    def connects(self) -> bool:
-        """Whether it asks for a connection id."""
-        return self.action == _CONNECT and self.connection_id == MAGIC
-
-    @property
-    def announces(self) -> bool:
-        """Whether it is an announce."""
-        return self.action == _ANNOUNCING
-
-    @property
-    def scrapes(self) -> bool:
-        """Whether it is a scrape."""
-        return self.action == _SCRAPE
 
 
 # --- requests, as a tracker reads them ---
 
 
-def parse_head(packet: bytes) -> Packet:
-    """Read the head of a request.
+def split_head(packet: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return action, connection id (in a request to connect it is `MAGIC`) and transaction of a request.
 
     Raises:
         RemoteProtocolError: It is shorter than any request.
     """
     if len(packet) < _HEAD_BYTES:
         raise RemoteProtocolError("a packet shorter than any request")
-    return Packet(packet[8:12], packet[:8], packet[12:16])
+    return packet[8:12], packet[:8], packet[12:16]
 
 
 def parse_announce(packet: bytes) -> Announce:
@@ -120,7 +90,7 @@ def parse_url_data(options: bytes) -> bytes:
 
 def encode_connect_answer(transaction: bytes, connection_id: bytes) -> bytes:
     """Return 16 bytes, as many as were asked with."""
-    return _CONNECT + transaction + connection_id
+    return CONNECT + transaction + connection_id
 
 
 def encode_announce_answer(transaction: bytes, interval_s: int, counts: SwarmCounts, entries: bytes) -> bytes:
@@ -131,12 +101,12 @@ def encode_announce_answer(transaction: bytes, interval_s: int, counts: SwarmCou
 def encode_scrape_answer(transaction: bytes, counts: Iterable[SwarmCounts]) -> bytes:
     """Return the counts in the order in which the hashes were given."""
     packed = [_COUNTS.pack(count.complete, count.downloaded, count.incomplete) for count in counts]
-    return _SCRAPE + transaction + b"".join(packed)
+    return SCRAPE + transaction + b"".join(packed)
 
 
 def encode_error(transaction: bytes, reason: str) -> bytes:
     """Return a refusal that clients show to their user."""
-    return _ERROR + transaction + reason.encode()
+    return ERROR + transaction + reason.encode()
 
 
 def max_entries(entry_bytes: int) -> int:
@@ -149,7 +119,7 @@ def max_entries(entry_bytes: int) -> int:
 
 def encode_connect(transaction: bytes) -> bytes:
     """Ask for a connection id."""
-    return MAGIC + _CONNECT + transaction
+    return MAGIC + CONNECT + transaction
 
 
 def encode_announce(connection_id: bytes, transaction: bytes, announce: Announce, *, url_data: bytes = b"") -> bytes:
@@ -166,13 +136,13 @@ def encode_announce(connection_id: bytes, transaction: bytes, announce: Announce
         announce.port,
     )
     parts = [url_data[at : at + 255] for at in range(0, len(url_data), 255)]
-    head = connection_id + _ANNOUNCING + transaction
+    head = connection_id + ANNOUNCE + transaction
     return head + fields[_HEAD_BYTES:] + b"".join(bytes((_URL_DATA, len(part))) + part for part in parts)
 
 
 def encode_scrape(connection_id: bytes, transaction: bytes, hashes: Sequence[InfoHash]) -> bytes:
     """Ask for the counts of at most 74 swarms."""
-    return connection_id + _SCRAPE + transaction + b"".join(hashes[:MAX_SCRAPE_HASHES])
+    return connection_id + SCRAPE + transaction + b"".join(hashes[:MAX_SCRAPE_HASHES])
 
 
 # --- answers, as a client reads them ---
@@ -184,7 +154,7 @@ def parse_connect_answer(packet: bytes, transaction: bytes) -> bytes | None:
     Raises:
         TrackerRefusalError: The tracker refuses.
     """
-    body = _answer_body(packet, _CONNECT, transaction)
+    body = _answer_body(packet, CONNECT, transaction)
     return body[:CONNECTION_ID_BYTES] if body is not None and len(body) >= CONNECTION_ID_BYTES else None
 
 
@@ -197,7 +167,7 @@ def parse_announce_answer(
         TrackerRefusalError: The tracker refuses.
         RemoteProtocolError: Its list of peers has an impossible length.
     """
-    body = _answer_body(packet, _ANNOUNCING, transaction)
+    body = _answer_body(packet, ANNOUNCE, transaction)
     if body is None or len(body) < _COUNTS.size:
         return None
     interval_s, incomplete, complete = _COUNTS.unpack_from(body)
@@ -211,7 +181,7 @@ def parse_scrape_answer(packet: bytes, transaction: bytes) -> list[SwarmCounts] 
     Raises:
         TrackerRefusalError: The tracker refuses.
     """
-    body = _answer_body(packet, _SCRAPE, transaction)
+    body = _answer_body(packet, SCRAPE, transaction)
     if body is None:
         return None
     counts = _COUNTS.iter_unpack(body[: len(body) - len(body) % _COUNTS.size])
@@ -221,6 +191,6 @@ def parse_scrape_answer(packet: bytes, transaction: bytes) -> list[SwarmCounts] 
 def _answer_body(packet: bytes, action: bytes, transaction: bytes) -> bytes | None:
     if packet[4:8] != transaction:
         return None
-    if packet[:4] == _ERROR:
+    if packet[:4] == ERROR:
         raise TrackerRefusalError(one_line(packet[8:]) or "it gave no reason")
     return packet[8:] if packet[:4] == action else None

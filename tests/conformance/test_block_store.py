@@ -1,13 +1,18 @@
 """What every BlockStore must do; a store joins by a factory of its own in `FACTORIES`."""
 
+import struct
 import threading
 from collections.abc import Callable
 
 import pytest
 
 from p2psync.blocks.block import block_id
+from p2psync.ids import BlockId
+from p2psync.manifest.entry import Entry, Kind
 from p2psync.store.base import BlockStore
+from p2psync.store.folder_state import FolderState
 from p2psync.store.memory import MemoryStore
+from p2psync.store.staging import wanted_slots
 
 MakeStore = Callable[[list[bytes]], BlockStore]
 """Makes an empty store that is ready to be given these blocks."""
@@ -18,7 +23,64 @@ def make_memory_store() -> MakeStore:
     return lambda expected: MemoryStore()
 
 
-FACTORIES = ["make_memory_store"]
+@pytest.fixture
+def make_folder_store(tmp_path):
+    """A folder that waits for a file of each block, and whose manifest is to have them too."""
+    folders = []
+
+    def make(expected: list[bytes]) -> BlockStore:
+        folder = FolderState.open(tmp_path / str(len(folders)), create=True)
+        folders.append(folder)
+        entries = [
+            Entry(b"", b"%d" % n, Kind.FILE, 1, 0o644, 16, block_id(data), struct.pack(">I", len(data)))
+            for n, data in enumerate(expected)
+        ]
+        for file in folder.staging.begin(entries):
+            folder.staging.await_block(BlockId(file.entry.ids), file, 0)
+        return folder.store
+
+    yield make
+    for folder in folders:
+        folder.close()
+
+
+@pytest.fixture
+def make_file_store(tmp_path):
+    """A folder that waits for one file made of all the blocks."""
+    folders = []
+
+    def make(expected: list[bytes]) -> BlockStore:
+        folder = FolderState.open(tmp_path / str(len(folders)), create=True)
+        folders.append(folder)
+        lengths = struct.pack(f">{len(expected)}I", *map(len, expected))
+        entry = Entry(b"", b"file", Kind.FILE, 1, 0o644, 16, b"".join(map(block_id, expected)), lengths)
+        for file in folder.staging.begin([entry]):
+            for slot, block in wanted_slots(file):
+                folder.staging.await_block(block, file, slot)
+        return folder.store
+
+    yield make
+    for folder in folders:
+        folder.close()
+
+
+@pytest.fixture
+def make_page_store(tmp_path):
+    """A folder that waits for manifest blocks."""
+    folders = []
+
+    def make(expected: list[bytes]) -> BlockStore:
+        folder = FolderState.open(tmp_path / str(len(folders)), create=True)
+        folders.append(folder)
+        folder.store.await_pages([block_id(data) for data in expected])
+        return folder.store
+
+    yield make
+    for folder in folders:
+        folder.close()
+
+
+FACTORIES = ["make_memory_store", "make_folder_store", "make_file_store", "make_page_store"]
 
 
 @pytest.fixture(params=FACTORIES)

@@ -8,6 +8,9 @@ from typing import Self
 
 PIECE_BYTES = 1 << 16
 
+# Not where the other side listens: a peer that is told of it there cannot be dialled around the relay.
+SOURCE_HOST = "127.0.0.2"
+
 
 class Relay:
     """Forwards connections made to `address` on to `target`.
@@ -75,7 +78,7 @@ class Relay:
             except OSError:
                 return
             try:
-                far = socket.create_connection(self._target)
+                far = socket.create_connection(self._target, source_address=(SOURCE_HOST, 0))
             except OSError:
                 near.close()
                 continue

@@ -6,6 +6,7 @@ import urllib.request
 
 import pytest
 
+from p2psync.sharelink import parse_link
 from tests.e2e import lab
 from tests.e2e.compare import differences
 from tests.e2e.program import code_of, eventually, get, serve_tracker, share
@@ -67,17 +68,18 @@ def test_a_tracker_of_its_own_brings_them_together(folder, tmp_path, tracker):
 def test_the_tracker_counts_who_is_there(folder, tmp_path, tracker):
     with share(folder, "--tracker", tracker) as sharer:
         link = sharer.wait_event("ready")["link"]
-        eventually(lambda: b"8:completei1e" in scrape(tracker), "the sharer is counted")
+        eventually(lambda: b"8:completei1e" in scrape(tracker, link), "the sharer is counted")
         with get(code_of(link), tmp_path / "b", "--tracker", tracker, "--seed") as getter:
             getter.wait_event("matched")
-            eventually(lambda: b"8:completei2e" in scrape(tracker), "the seeder is counted")
+            eventually(lambda: b"8:completei2e" in scrape(tracker, link), "the seeder is counted")
             getter.interrupt()
             getter.wait()
-        eventually(lambda: b"8:completei1e" in scrape(tracker), "who leaves is no longer counted")
+        eventually(lambda: b"8:completei1e" in scrape(tracker, link), "who leaves is no longer counted")
 
 
-def scrape(tracker):
-    with urllib.request.urlopen(tracker.replace("/announce", "/scrape"), timeout=5) as answer:
+def scrape(tracker, link):
+    swarm = urllib.parse.quote(parse_link(link).keys.info_hash)
+    with urllib.request.urlopen(tracker.replace("/announce", "/scrape") + f"?info_hash={swarm}", timeout=5) as answer:
         return answer.read()
 
 

@@ -85,12 +85,6 @@ MANIFESTS = {
     "page: a continuation of nothing": with_entries(CONTINUATION),
     "pages: not in order": with_pages([A, D], [B, C]),
     "pages: one of them twice": with_pages([A, B], [A, B]),
-    "a length that is too small": forge(KEYS, [file(b"a", FALSE, FALSE + b"!", lengths=struct.pack(">2I", 1, 1))]),
-    "a length that is too large": forge(KEYS, [file(b"a", FALSE, FALSE + b"!", lengths=struct.pack(">2I", 99, 99))]),
-    "a length that is too small, alone": forge(KEYS, [file(b"a", FALSE, lengths=struct.pack(">I", 1))]),
-    "two lengths for one block": forge(
-        KEYS, [file(b"a", FALSE), file(b"b", FALSE, lengths=struct.pack(">I", 4 << 20))]
-    ),
 }
 
 
@@ -113,3 +107,25 @@ def test_a_signed_manifest_that_breaks_a_rule_is_refused_in_a_sentence(offered, 
     sentence = assert_gave_up(getter, 4, within_s=60)
     assert "ask whoever shares the folder" in sentence or "update p2psync" in sentence
     assert snapshot(place.check_outside().target) == {}
+
+
+FALSE_LENGTHS = {
+    "a length that is too small": forge(KEYS, [file(b"a", FALSE, FALSE + b"!", lengths=struct.pack(">2I", 1, 1))]),
+    "a length that is too large": forge(KEYS, [file(b"a", FALSE, FALSE + b"!", lengths=struct.pack(">2I", 99, 99))]),
+    "a length that is too small, alone": forge(KEYS, [file(b"a", FALSE, lengths=struct.pack(">I", 1))]),
+    "two lengths for one block": forge(
+        KEYS, [file(b"b", FALSE, lengths=struct.pack(">I", 4 << 20)), file(b"c", FALSE)]
+    ),
+}
+
+
+@pytest.mark.parametrize("version", FALSE_LENGTHS.values(), ids=FALSE_LENGTHS)
+def test_a_file_whose_blocks_are_not_as_long_as_signed_is_refused_and_the_rest_arrives(version, tmp_path):
+    place = Surroundings(tmp_path)
+    with (
+        RawListener(KEYS, honest(version)) as peer,
+        get(code_for(KEYS), place.target, "--peer", peer.address, "--timeout", "30") as getter,
+    ):
+        sentence = assert_gave_up(getter, 5, within_s=60)
+    assert "1 paths could not be made here" in sentence
+    assert set(snapshot(place.check_outside().target)) <= {b"c"}

@@ -1,11 +1,17 @@
 """A Redis server of its own for a test, on a socket in its directory."""
 
 import shutil
+import signal
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+redis = pytest.importorskip("redis", reason="needs p2psync[redis]")
 
 
 class RedisServer:
@@ -26,6 +32,33 @@ class RedisServer:
             assert time.monotonic() < deadline, "redis-server did not start"
             time.sleep(0.01)
 
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let the server neither answer nor hang up."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
+
+    def reads(self) -> int:
+        """Return how often the server has read from a connection."""
+        with self._client() as client:
+            return int(client.info("stats")["total_reads_processed"])
+
+    def lives(self) -> dict[bytes, int]:
+        """Return the seconds that each key has left, negative for one that never expires."""
+        with self._client() as client:
+            return {key: client.ttl(key) for key in client.scan_iter()}
+
+    def configure(self, name: str, value: str) -> None:
+        with self._client() as client:
+            client.config_set(name, value)
+
+    def _client(self) -> Any:
+        return redis.Redis(unix_socket_path=str(self.socket))
+
     def stop(self) -> None:
         if self._process is not None:
             self._process.kill()
@@ -36,7 +69,6 @@ class RedisServer:
 
 def redis_server_or_skip(directory: Path) -> RedisServer:
     """Start a server, or skip the test on machines without one."""
-    pytest.importorskip("redis", reason="needs p2psync[redis]")
     if shutil.which("redis-server") is None:
         pytest.skip("needs redis-server")
     server = RedisServer(directory)

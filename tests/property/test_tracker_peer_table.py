@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from tracker.peer_table import DEADLINE_MASK, PARTIAL, PeerTable, Place, client_at, deadline_at
+from tracker.peer_table import DEADLINE_MASK, PARTIAL, PeerTable, client_at, deadline_at
 
 
 class TableAgainstDictionary(RuleBasedStateMachine):
@@ -56,10 +56,10 @@ class TableAgainstDictionary(RuleBasedStateMachine):
         assert len(self.table) == len(self.model) == sum(len(bucket) for bucket in self.table.buckets)
         for bucket in self.table.buckets:
             for index in range(len(bucket)):
-                entry, place = bytes(bucket.entries[index * 6 : index * 6 + 6]), Place(bucket, index)
+                entry, place = bytes(bucket.entries[index * 6 : index * 6 + 6]), (bucket, index)
                 assert self.table.find(entry) == place
                 assert self.model[entry] == (client_at(place), deadline_at(place), index >= bucket.downloaders)
-            assert bucket.deadlines() == [deadline_at(Place(bucket, i)) for i in range(len(bucket))]
+            assert bucket.deadlines() == [deadline_at((bucket, i)) for i in range(len(bucket))]
 
 
 TestTableAgainstDictionary = TableAgainstDictionary.TestCase

@@ -6,7 +6,8 @@ import trio
 
 from p2psync.blocks.need import PageHolding, Run
 from p2psync.ids import BlockId
-from p2psync.store.base import BlockStore
+from p2psync.manifest.page import decode_page, page_block_ids
+from p2psync.store.base import BlockStore, Payload
 
 
 class DirectSwarm:
@@ -17,20 +18,20 @@ class DirectSwarm:
         sources: Whose blocks may be fetched; asked in order.
 
     Attributes:
-        before_write: Called before each file block is written, with its id.
+        before_write: If there is one, called before each file block is written, with its id.
         published: Every (head, root, complete) that was offered, in order.
         fetched: Ids of the file blocks that were fetched, in order.
-        holdings: What was last said to be held of each page.
         completed: Roots that were said to be held as a whole.
+        must_hold: Whether what is said to be held must be readable: not so where permissions forbid it.
     """
 
     def __init__(self, store: BlockStore, sources: Sequence[BlockStore] = ()) -> None:
-        self.before_write: Callable[[BlockId], None] = lambda block: None
+        self.before_write: Callable[[BlockId], None] | None = None
         self.published: list[tuple[bytes, BlockId, bool]] = []
         self.fetched: list[BlockId] = []
         self.fetched_bytes = 0
-        self.holdings: dict[BlockId, PageHolding] = {}
         self.completed: list[BlockId] = []
+        self.must_hold = True
         self._store = store
         self._sources = list(sources)
         self._followers: list[DirectSwarm] = []
@@ -66,25 +67,34 @@ class DirectSwarm:
                 await self._move(run.ids, of_files=True)
 
     def hold(self, root: BlockId, holdings: Mapping[BlockId, PageHolding]) -> None:
-        self.holdings.update(holdings)
+        for page, holding in holdings.items():
+            (data,) = self._store.read([page])
+            assert data is not None
+            ids = page_block_ids(decode_page(bytes(data)))
+            held = [id_ for at, id_ in enumerate(ids) if holding.bits[at >> 3] & (0x80 >> (at & 7))]
+            assert not self.must_hold or None not in self._store.read(held), "what is said to be held can be read"
 
     def complete(self, root: BlockId) -> None:
         self.completed.append(root)
 
     async def _move(self, ids: Sequence[BlockId], *, of_files: bool = False) -> None:
-        for block in ids:
-            data = await self._read(block)
-            if data is None:
-                await trio.sleep_forever()  # nobody has it (any more): a swarm waits
+        step = 1 if self.before_write else len(ids)
+        for at in range(0, len(ids), step):
+            some = ids[at : at + step]
+            blocks = list(zip(some, await self._read(some), strict=True))
             if of_files:
-                self.before_write(block)
-                self.fetched.append(block)
-                self.fetched_bytes += len(data)
-            assert await trio.to_thread.run_sync(self._store.write, [(block, data)]) == []
+                if self.before_write:
+                    self.before_write(some[0])
+                self.fetched += some
+                self.fetched_bytes += sum(len(data) for _, data in blocks)
+            assert await trio.to_thread.run_sync(self._store.write, blocks) == []
 
-    async def _read(self, block: BlockId):
+    async def _read(self, ids: Sequence[BlockId]) -> list[Payload]:
+        found: dict[BlockId, Payload] = {}
         for source in self._sources:
-            (data,) = await trio.to_thread.run_sync(source.read, [block])
-            if data is not None:
-                return data
-        return None
+            missing = [id_ for id_ in ids if id_ not in found]
+            read = await trio.to_thread.run_sync(source.read, missing)
+            found |= {id_: data for id_, data in zip(missing, read, strict=True) if data is not None}
+        if len(found) < len(set(ids)):
+            await trio.sleep_forever()  # nobody has it (any more): a swarm waits
+        return [found[id_] for id_ in ids]

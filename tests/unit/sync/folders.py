@@ -34,6 +34,7 @@ class Sharer:
         self.swarm = DirectSwarm(self.folder.store)
         self.newest = NewestHead(self.folder.database, KEYS)
         self.report = ScanReport()
+        self.on_checkpoint: Callable[[], None] = lambda: None
         self._writer = HeadWriter(self.folder, KEYS, DEVICE, self.newest)
 
     def scan(self) -> ScanReport:
@@ -45,18 +46,24 @@ class Sharer:
             keeps_tombstones=True,
             cut_hint=lambda key: None,
             now_ns=clock_ns,
-            checkpoint=lambda: None,
+            checkpoint=self.on_checkpoint,
         )
         self.report = scan_folder(self.folder, policy, lambda report: None)
         return self.report
 
-    def publish(self) -> Published | None:
+    def publish(self, above_seq: int = 0) -> Published | None:
         """Scan and publish; None where nothing had changed."""
         self.scan()
-        published = self._writer.publish(clock_ns())
+        published = self._writer.publish(clock_ns(), above_seq)
         if published is not None:
             self.swarm.publish(published.signed, published.head.root, complete=True)
         return published
+
+    def offer(self) -> None:
+        """Offer the head that was published when the folder was last open."""
+        published = self._writer.current()
+        assert published is not None
+        self.swarm.publish(published.signed, published.head.root, complete=True)
 
     def close(self) -> None:
         self.folder.close()
@@ -71,12 +78,14 @@ class Getter:
         self.folder = FolderState.open(root, create=True)
         self.swarm = DirectSwarm(self.folder.store)
         self._sharer = sharer
-        self.before_write: Callable[[object], None] = lambda block: None
+        self.before_write: Callable[[object], None] | None = None
+        self.must_hold = True
 
     async def get(self, *, exact: bool = False) -> Matched:
         """Bring the folder to the newest head."""
         self.swarm = DirectSwarm(self.folder.store)
         self.swarm.before_write = self.before_write
+        self.swarm.must_hold = self.must_hold
         self._sharer.connect(self.swarm)
         matched: list[Matched] = []
         done = trio.Event()

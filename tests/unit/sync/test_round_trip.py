@@ -30,8 +30,6 @@ def make_strange_tree(root: Path) -> None:
     (root / "empty directory").mkdir()
     (root / "nested" / "empty" / "directories").mkdir(parents=True)
     (root / ".p2psync.not").write_bytes(b"only the name begins alike")
-    (root / "directories" / ".p2psync").mkdir()
-    (root / "directories" / ".p2psync" / "somebody else's").write_bytes(b"kept")
     (root / "large").write_bytes(random_bytes(1, 9_000_000))
     (root / "twice the same").write_bytes(random_bytes(1, 9_000_000))
     (root / "one block of zeros").write_bytes(bytes(256 << 10))

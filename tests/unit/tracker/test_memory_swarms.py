@@ -1,4 +1,4 @@
-"""What the swarms in memory promise beyond the conformance suite: limits, who may leave, housekeeping in small steps."""
+"""What swarms in memory promise beyond the conformance suite: limits, who may leave, housekeeping in small steps."""
 
 import random
 import tracemalloc
@@ -16,10 +16,8 @@ def entry_of(number, prefix=b"\x0a"):
     return prefix + number.to_bytes(3, "big") + b"\x1a\xe1"
 
 
-def update(
-    entry, *, client=b"", role=Role.DOWNLOADER, change=Change.STAY, info_hash=HASH, lifetime_s=100, with_ids=False
-):
-    return PeerUpdate(info_hash, entry, client or entry[-6:] * 4, role, change, 50, lifetime_s, with_ids)
+def update(entry, *, client=b"", role=Role.DOWNLOADER, change=Change.STAY, **fields):
+    return PeerUpdate(HASH, entry, client or entry[-6:] * 4, role, change, 50, 100)._replace(**fields)
 
 
 def make(**limits):
@@ -136,7 +134,7 @@ async def test_housekeeping_takes_small_steps_and_reaches_everything():
 
 async def test_expiry_leaves_counts_right_whatever_is_mixed():
     store, rng = make(), random.Random(1)
-    for number in range(3000):
+    for _ in range(3000):
         change = rng.choice((Change.STAY, Change.STAY, Change.COMPLETE))
         role = rng.choice(list(Role)) if change is Change.STAY else Role.SEED
         client = rng.randrange(1500).to_bytes(24, "big")

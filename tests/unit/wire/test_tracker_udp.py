@@ -27,7 +27,7 @@ def test_an_announce_has_the_98_bytes_of_the_bep():
 
 def test_an_announce_is_read_as_it_was_meant():
     assert udp.parse_announce(GOLDEN) == ANNOUNCE
-    assert udp.parse_head(GOLDEN) == udp.Packet(b"\0\0\0\1", CID, TX)
+    assert udp.split_head(GOLDEN) == (udp.ANNOUNCE, CID, TX)
     assert udp.parse_announce(GOLDEN + b"anything") == ANNOUNCE
 
 
@@ -49,13 +49,11 @@ def test_a_short_announce_is_refused(length):
 @pytest.mark.parametrize("length", [0, 8, 15])
 def test_a_packet_without_a_head_is_refused(length):
     with pytest.raises(RemoteProtocolError):
-        udp.parse_head(GOLDEN[:length])
+        udp.split_head(GOLDEN[:length])
 
 
-def test_only_the_magic_number_connects():
-    assert udp.parse_head(udp.encode_connect(TX)).connects
-    assert not udp.parse_head(CID + bytes(4) + TX).connects
-    assert not udp.parse_head(udp.MAGIC + b"\0\0\0\1" + TX).connects
+def test_the_magic_number_stands_where_a_connection_id_would():
+    assert udp.split_head(udp.encode_connect(TX)) == (udp.CONNECT, udp.MAGIC, TX)
 
 
 def test_a_scrape_is_cut_at_74_hashes_and_at_the_last_whole_one():

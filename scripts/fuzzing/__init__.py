@@ -1,0 +1,1 @@
+"""Garbage for whatever reads a stranger's bytes; see `./scripts/fuzz --help`."""

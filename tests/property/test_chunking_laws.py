@@ -1,0 +1,107 @@
+import struct
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from os import O_RDONLY, close, lseek
+from os import open as open_file
+
+import pytest
+from blake3 import blake3
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from p2psync.blocks.block import block_id
+from p2psync.chunking import LARGEST_CUT, SMALLEST_CUT, choose_cut, iter_chunk_lengths
+from p2psync.sync.hashing import SEGMENT_BYTES, hash_file
+
+SEED = 0x1F04A38FF0EF2D7B
+
+
+@pytest.fixture(scope="module")
+def pool():
+    with ThreadPoolExecutor(2) as threads:
+        yield threads
+
+
+@contextmanager
+def opened(path, data):
+    path.write_bytes(data)
+    handle = open_file(path, O_RDONLY)
+    try:
+        yield handle
+    finally:
+        close(handle)
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    return tmp_path_factory.mktemp("hashing") / "file"
+
+
+def expected(data: bytes, cut: int) -> tuple[bytes, bytes]:
+    ids, lengths, at = b"", [], 0
+    for length in iter_chunk_lengths(data, cut, SEED):
+        ids += block_id(data[at : at + length])
+        lengths.append(length)
+        at += length
+    return ids, struct.pack(f">{len(lengths)}I", *lengths)
+
+
+def content(size: int, zeros: bool) -> bytes:
+    """Noise, which is cut often, or noise around zeros, which are never cut before the largest chunk."""
+    noise = blake3(size.to_bytes(4, "big")).digest(size)
+    return noise[: size // 3] + bytes(size - 2 * (size // 3)) + noise[: size // 3] if zeros else noise
+
+
+# The size it is thought to have also says how much is read at a time.
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 1_200_000), st.booleans(), st.integers((1 << 14) + 1, 1_500_000))
+def test_a_file_read_in_any_steps_is_cut_as_if_read_at_once(path, pool, size, zeros, thought):
+    data = content(size, zeros)
+    with opened(path, data) as handle:
+        assert hash_file(handle, thought, 16, SEED, pool, lambda: None) == expected(data, 16)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.sampled_from([0, 1, (1 << 14) - 1, 1 << 14, (1 << 14) + 1, 1 << 18, (1 << 18) + 1]), st.booleans())
+def test_a_file_of_a_size_at_a_limit_is_cut_right(path, pool, size, zeros):
+    data = content(size, zeros)
+    with opened(path, data) as handle:
+        assert hash_file(handle, size, 16, SEED, pool, lambda: None) == expected(data, 16)
+
+
+@pytest.mark.parametrize("extra", [-1, 0, 1, SEGMENT_BYTES])
+def test_a_file_of_whole_segments_is_cut_right(path, pool, extra):
+    data = content(SEGMENT_BYTES + extra, zeros=True)
+    with opened(path, data) as handle:
+        assert hash_file(handle, len(data), 21, SEED, pool, lambda: None) == expected(data, 21)
+
+
+def test_hashing_can_be_given_up_between_segments(path, pool):
+    class GivenUpError(Exception):
+        pass
+
+    looks = iter([None, None])
+
+    def checkpoint():
+        if next(looks, GivenUpError) is GivenUpError:
+            raise GivenUpError
+
+    with opened(path, content(1_000_000, zeros=False)) as handle:
+        with pytest.raises(GivenUpError):
+            hash_file(handle, 20_000, 16, SEED, pool, checkpoint)
+        assert 0 < lseek(handle, 0, 1) < 1_000_000
+
+
+@given(st.integers(0, 2**50), st.none() | st.integers(0, 255))
+def test_a_cut_is_always_one_that_files_have_and_is_stable(size, current):
+    cut = choose_cut(size, current)
+    assert SMALLEST_CUT <= cut <= LARGEST_CUT
+    assert choose_cut(size, cut) == cut
+    chunks = size >> cut
+    assert cut == LARGEST_CUT or chunks <= 2000
+    assert cut == SMALLEST_CUT or chunks >= 250
+
+
+@given(st.integers(0, 2**40))
+def test_the_same_size_gives_the_same_cut_and_a_larger_one_no_smaller(size):
+    assert choose_cut(size) <= choose_cut(size + 1) <= choose_cut(size * 2)

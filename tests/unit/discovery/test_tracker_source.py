@@ -1,0 +1,310 @@
+"""The announce loop against trackers of our own, in one process, and against broken ones."""
+
+import random
+import socket
+from contextlib import asynccontextmanager
+from itertools import pairwise
+
+import pytest
+import trio
+
+from p2psync.bencoding import encode
+from p2psync.discovery.tracker import Progress, TrackerSource
+from p2psync.ids import InfoHash, PeerAddress, PeerId
+from p2psync.wire.tracker_http import parse_announce_query
+from tracker.embed import run_tracker
+
+HASH = InfoHash(b"h" * 20)
+
+
+class Swarm:
+    """Sources that share a nursery, and what they found and reported."""
+
+    def __init__(self, nursery):
+        self._nursery = nursery
+        self.found = {}
+        self.reports = []
+        self.changed = trio.Event()
+
+    def join(self, port, *tiers, left=1, families=(socket.AF_INET,)):
+        source = TrackerSource(
+            tiers,
+            info_hash=HASH,
+            peer_id=PeerId(b"%020d" % port),
+            port=port,
+            progress=lambda: Progress(0, 0, left),
+            rng=random.Random(port),
+            report=self._report,
+            families=families,
+        )
+        self.found[port] = set()
+        scope = trio.CancelScope()
+        self._nursery.start_soon(self._run, source, scope, port)
+        return source, scope
+
+    async def until(self, condition):
+        while not condition():
+            await self.changed.wait()
+
+    async def _run(self, source, scope, port):
+        with scope:
+            await source.run(lambda peers: self._found(port, peers))
+        self._notify()
+
+    def _found(self, port, peers):
+        self.found[port] |= set(peers)
+        self._notify()
+
+    def _report(self, url, outcome):
+        self.reports.append((url, outcome))
+        self._notify()
+
+    def _notify(self):
+        self.changed.set()
+        self.changed = trio.Event()
+
+
+@asynccontextmanager
+async def swarm():
+    """Let sources run, with a clock by which seconds pass in fiftieths, while sockets stay real."""
+    trio.lowlevel.current_clock().rate = 50
+    async with trio.open_nursery() as nursery:
+        with trio.fail_after(300):
+            yield Swarm(nursery)
+        nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def our_tracker(host="127.0.0.1"):
+    listeners = await trio.open_tcp_listeners(0, host=host)
+    port = listeners[0].socket.getsockname()[1]
+    async with trio.open_nursery() as nursery:
+        await nursery.start(run_tracker, listeners)
+        yield f"http://{'[::1]' if host == '::1' else host}:{port}/announce"
+        nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def stub_tracker(answer):
+    """Serve `answer(announce)`, a dictionary or raw bytes; yield (URL, all announces so far)."""
+    announces = []
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+
+    async def serve(stream):
+        request = b""
+        while b"\r\n\r\n" not in request:
+            request += await stream.receive_some()
+        announces.append((trio.current_time(), parse_announce_query(request.split()[1].partition(b"?")[2])))
+        reply = answer(announces[-1][1])
+        if reply is None:
+            await trio.sleep_forever()
+        body = reply if isinstance(reply, bytes) else encode(reply)
+        await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.serve_listeners, serve, listeners)
+        yield f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}/announce", announces
+        nursery.cancel_scope.cancel()
+
+
+def address(port):
+    return PeerAddress("127.0.0.1", port)
+
+
+def events(announces):
+    return [announce.event.name.lower() for _, announce in announces]
+
+
+async def test_peers_at_one_address_find_each_other_by_their_ports(mock_clock):
+    async with our_tracker() as url, swarm() as peers:
+        for port in (5001, 5002, 5003):
+            peers.join(port, [url])
+        await peers.until(lambda: all(len(found) == 2 for found in peers.found.values()))
+        assert peers.found[5001] == {address(5002), address(5003)}
+
+
+async def test_who_came_first_and_alone_learns_soon_of_the_second(mock_clock):
+    async with our_tracker() as url, swarm() as peers:
+        peers.join(5001, [url])
+        await peers.until(lambda: peers.reports)
+        await trio.sleep(5)
+        began = trio.current_time()
+        peers.join(5002, [url])
+        await peers.until(lambda: address(5002) in peers.found[5001])
+        assert trio.current_time() - began < 15
+
+
+async def test_the_tracker_hears_started_then_nothing_then_completed_then_stopped(mock_clock):
+    async with (
+        stub_tracker(lambda announce: {"interval": 10, "peers": b"\x7f\0\0\1\0\1"}) as (url, heard),
+        swarm() as peers,
+    ):
+        source, scope = peers.join(5001, [url])
+        await peers.until(lambda: len(peers.reports) == 2)
+        source.completed()
+        await peers.until(lambda: len(peers.reports) == 3)
+        scope.cancel()
+        await peers.changed.wait()
+        assert events(heard) == ["started", "none", "completed", "stopped"]
+        assert 9 < heard[1][0] - heard[0][0] < 13
+        assert heard[2][0] - heard[1][0] < 3  # at once
+        assert heard[3][1].numwant == 0
+
+
+async def test_the_interval_of_the_tracker_is_kept(mock_clock):
+    reply = {"interval": 100, "min interval": 30, "peers": b"\x7f\0\0\1\0\1"}
+    async with stub_tracker(lambda announce: reply) as (url, heard), swarm() as peers:
+        peers.join(5001, [url])
+        await peers.until(lambda: len(peers.reports) == 2)
+        assert 99 < heard[1][0] - heard[0][0] < 110
+
+
+async def test_alone_it_asks_sooner_but_never_below_the_minimum_and_ever_less_often(mock_clock):
+    async with (
+        stub_tracker(lambda announce: {"interval": 60, "min interval": 4, "peers": b""}) as (url, heard),
+        swarm() as peers,
+    ):
+        peers.join(5001, [url])
+        await peers.until(lambda: len(peers.reports) == 7)
+        gaps = [later - earlier for (earlier, _), (later, _) in pairwise(heard)]
+        assert all(gap > 3.9 for gap in gaps)
+        assert gaps[0] < 8
+        assert gaps[-1] > 2 * gaps[0]
+
+
+async def test_its_own_address_in_the_list_is_no_company(mock_clock):
+    own = b"\x7f\0\0\1" + (5001).to_bytes(2, "big")
+    async with stub_tracker(lambda announce: {"interval": 1000, "peers": own}) as (url, heard), swarm() as peers:
+        peers.join(5001, [url])
+        await peers.until(lambda: len(peers.reports) == 2)
+        assert heard[1][0] - heard[0][0] < 10
+
+
+async def test_the_next_tier_is_asked_only_if_the_first_fails(mock_clock):
+    async with our_tracker() as first, stub_tracker(lambda announce: {"interval": 5, "peers": b""}) as (second, heard):
+        async with swarm() as peers:
+            peers.join(5001, [first], [second])
+            await peers.until(lambda: len(peers.reports) == 3)
+            assert not heard
+        async with swarm() as peers:
+            peers.join(5001, ["http://127.0.0.1:1/announce"], [second])
+            await peers.until(lambda: heard)
+            assert "does not answer" in peers.reports[0][1]
+
+
+async def test_a_tracker_that_does_not_answer_is_told_to_the_user_and_given_up_after_ten_seconds(mock_clock):
+    async with stub_tracker(lambda announce: None) as (silent, _), our_tracker() as url, swarm() as peers:
+        began = trio.current_time()
+        peers.join(5001, [silent], [url])
+        await peers.until(lambda: len(peers.reports) == 2)
+        assert peers.reports[0] == (silent, "it did not answer within 10 seconds")
+        assert peers.reports[1] == (url, "names 0 peers")
+        assert 9 < trio.current_time() - began < 20
+
+
+async def test_a_dead_tracker_is_asked_ever_less_often_and_the_loop_outlives_it(mock_clock):
+    async with swarm() as peers:
+        times = []
+        peers.join(5001, ["http://127.0.0.1:1/announce"])
+        for number in range(1, 7):
+            await peers.until(lambda number=number: len(peers.reports) >= number)
+            times.append(trio.current_time())
+        gaps = [later - earlier for earlier, later in pairwise(times)]
+        assert gaps[0] > 2
+        assert gaps[-1] > 2 * gaps[0]
+
+
+@pytest.mark.parametrize(
+    "reply", [b"", b"nonsense", {"interval": -5, "peers": b""}, {"peers": b"x"}, {"interval": 1, "peers": [1]}]
+)
+async def test_a_tracker_that_talks_nonsense_is_reported_and_asked_again(reply, mock_clock):
+    async with stub_tracker(lambda announce: reply) as (url, heard), swarm() as peers:
+        peers.join(5001, [url])
+        await peers.until(lambda: len(peers.reports) == 2)
+        assert events(heard) == ["started", "started"]
+        assert peers.found[5001] == set()
+
+
+async def test_a_refusal_is_told_and_its_patience_kept(mock_clock):
+    async with (
+        stub_tracker(lambda announce: {"failure reason": "too many", "retry in": 1}) as (url, heard),
+        swarm() as peers,
+    ):
+        peers.join(5001, [url])
+        await peers.until(lambda: len(peers.reports) == 2)
+        assert peers.reports[0] == (url, "refuses: too many")
+        assert heard[1][0] - heard[0][0] >= 60
+
+
+async def test_a_refusal_for_ever_is_for_ever(mock_clock):
+    async with (
+        stub_tracker(lambda announce: {"failure reason": "no", "retry in": "never"}) as (url, heard),
+        swarm() as peers,
+    ):
+        peers.join(5001, [url])
+        await peers.until(lambda: peers.reports)
+        await trio.sleep(100)
+        assert len(heard) == 1
+
+
+async def test_intervals_without_sense_are_bounded(mock_clock):
+    async with (
+        stub_tracker(lambda announce: {"interval": 0, "peers": b"\x7f\0\0\1\0\1"}) as (url, heard),
+        swarm() as peers,
+    ):
+        peers.join(5001, [url])
+        await trio.sleep(10)
+        assert 3 < len(heard) <= 11
+
+
+async def test_leaving_takes_no_longer_than_a_second_whatever_the_tracker_does(mock_clock):
+    def reply(announce):
+        return None if announce.event.name == "STOPPED" else {"interval": 60, "peers": b"\x7f\0\0\1\0\1"}
+
+    async with stub_tracker(reply) as (url, heard), swarm() as peers:
+        _, scope = peers.join(5001, [url])
+        await peers.until(lambda: peers.reports)
+        began = trio.current_time()
+        scope.cancel()
+        await peers.changed.wait()
+        assert trio.current_time() - began < 2.5
+        assert events(heard) == ["started", "stopped"]
+
+
+async def test_who_left_is_not_told_to_others(mock_clock):
+    async with our_tracker() as url, swarm() as peers:
+        _, scope = peers.join(5001, [url])
+        await peers.until(lambda: peers.reports)
+        scope.cancel()
+        await peers.changed.wait()
+        peers.join(5002, [url])
+        await peers.until(lambda: len(peers.reports) == 2)
+        assert peers.reports[1][1] == "names 0 peers"
+
+
+async def test_ipv6_is_announced_from_an_ipv6_address(mock_clock):
+    async with our_tracker("::1") as url, swarm() as peers:
+        for port in (5001, 5002):
+            peers.join(port, [url], families=(socket.AF_INET, socket.AF_INET6))
+        await peers.until(lambda: all(peers.found.values()))
+        assert peers.found[5001] == {PeerAddress("::1", 5002)}
+
+
+async def test_without_trackers_it_waits_to_be_cancelled(mock_clock):
+    async with swarm() as peers:
+        _, scope = peers.join(5001)
+        await trio.sleep(50)
+        assert not peers.reports
+        scope.cancel()
+        await peers.changed.wait()
+
+
+@pytest.mark.parametrize(
+    "url", ["", "nonsense", "wss://x/", "udp://127.0.0.1", "http://127.0.0.1:99999/", "http://a..b/"]
+)
+async def test_a_url_that_names_no_tracker_is_reported(url, mock_clock):
+    async with our_tracker() as good, swarm() as peers:
+        peers.join(5001, [url], [good])
+        await peers.until(lambda: len(peers.reports) == 2)
+        assert peers.reports[0][0] == url
+        assert peers.reports[1] == (good, "names 0 peers")

@@ -1,0 +1,146 @@
+"""An index that is lost or damaged costs a scan, never a file, and never another link."""
+
+import contextlib
+import random
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from p2psync.errors import StoreError
+from p2psync.store.database import DamagedError
+from p2psync.store.folder_state import FolderState
+from tests.unit.sync.folders import following, sharing, tree
+
+
+def remove(path):
+    path.unlink()
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def fill_with_garbage(path):
+    path.write_bytes(random.Random(1).randbytes(path.stat().st_size))
+
+
+def garble_the_middle(path):
+    data = bytearray(path.read_bytes())
+    data[4096:] = random.Random(2).randbytes(len(data) - 4096)
+    path.write_bytes(data)
+
+
+def make_of_another_schema(path):
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA user_version = 999")
+
+
+DAMAGES = [remove, empty, cut, fill_with_garbage, garble_the_middle, make_of_another_schema]
+
+
+def make_tree(root):
+    for number in range(300):
+        directory = root / f"directory {number % 7}"
+        directory.mkdir(exist_ok=True)
+        (directory / f"file {number}").write_bytes(b"%d" % number * number)
+    (root / "large").write_bytes(random.Random(3).randbytes(1_000_000))
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+async def test_a_getter_begins_its_index_anew_fetches_nothing_and_loses_nothing(damage, tmp_path):
+    with sharing(tmp_path / "a") as a:
+        make_tree(a.root)
+        a.publish()
+        with following(tmp_path / "b", a.swarm) as b:
+            await b.get()
+        (b.root / "mine").write_bytes(b"the user's own")
+        damage(b.folder.directory / "index.sqlite")
+        with contextlib.suppress(DamagedError), following(b.root, a.swarm) as b:
+            await b.get()  # what is found to be damaged in the middle of a run is made anew by the next
+        with following(b.root, a.swarm) as b:
+            matched = await b.get()
+        assert b.swarm.fetched == []
+        assert (matched.problems, matched.displaced, matched.additions) == ((), 0, (b"mine",))
+        assert {path: state for path, state in tree(b.root).items() if path != b"mine"} == tree(a.root)
+        (a.root / "large").write_bytes(b"small now")
+        (a.root / "directory 1" / "file 1").unlink()
+        a.publish()
+        with following(b.root, a.swarm) as b:
+            await b.get()
+            assert (b.root / "large").read_bytes() == b"small now"
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_sharer_publishes_the_same_manifest_again(damage, tmp_path):
+    with sharing(tmp_path / "a") as a:
+        make_tree(a.root)
+        a.publish()
+        before = a.newest.head
+        expected = tree(a.root)
+    damage(a.folder.directory / "index.sqlite")
+    with contextlib.suppress(DamagedError), sharing(tmp_path / "a") as a:
+        a.publish(above_seq=before.seq)
+    with sharing(tmp_path / "a") as a:
+        a.publish(above_seq=before.seq)
+        assert a.newest.head.root == before.root
+        assert a.newest.head.seq == before.seq + 1
+    assert tree(a.root) == expected
+
+
+def test_what_is_left_of_a_damaged_index_is_kept(tmp_path):
+    with sharing(tmp_path / "a") as a:
+        a.publish()
+    fill_with_garbage(a.folder.directory / "index.sqlite")
+    garbage = (a.folder.directory / "index.sqlite").read_bytes()
+    folder = FolderState.open(tmp_path / "a", create=False)
+    folder.close()
+    assert folder.was_damaged
+    assert (folder.directory / "index.sqlite.damaged").read_bytes() == garbage
+
+
+async def test_staged_files_that_were_deleted_are_fetched_again(tmp_path):
+    with sharing(tmp_path / "a") as a:
+        (a.root / "large").write_bytes(random.Random(3).randbytes(3_000_000))
+        a.publish()
+        with following(tmp_path / "b", a.swarm) as b:
+            half = []
+
+            def fail_in_the_middle(block):
+                half.append(block)
+                if len(half) == 20:
+                    raise StoreError("the test has had enough")
+
+            b.before_write = fail_in_the_middle
+            with pytest.raises(StoreError, match="enough"):
+                await b.get()
+        (staged,) = (b.folder.directory / "staging").iterdir()
+        staged.unlink()
+        with following(tmp_path / "b", a.swarm) as b:
+            assert (await b.get()).problems == ()
+        assert tree(b.root) == tree(a.root)
+
+
+async def test_blocks_that_were_noted_are_not_fetched_again(tmp_path):
+    with sharing(tmp_path / "a") as a:
+        (a.root / "large").write_bytes(random.Random(3).randbytes(3_000_000))
+        a.publish()
+        with following(tmp_path / "b", a.swarm) as b:
+            half = []
+
+            def fail_in_the_middle(block):
+                half.append(block)
+                if len(half) == 20:
+                    raise StoreError("the test has had enough")
+
+            b.before_write = fail_in_the_middle
+            with pytest.raises(StoreError, match="enough"):
+                await b.get()
+        with following(tmp_path / "b", a.swarm) as b:
+            assert (await b.get()).problems == ()
+            assert not set(b.swarm.fetched) & set(half[:19])
+        assert tree(b.root) == tree(a.root)

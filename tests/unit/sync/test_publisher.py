@@ -1,0 +1,121 @@
+"""The sharer's loop, with a real watcher."""
+
+import os
+
+import pytest
+import trio
+
+from p2psync.sync.events import PublishedHead
+from p2psync.sync.publisher import Publisher
+from p2psync.sync.watch import Watcher
+from tests.unit.sync.folders import DEVICE, KEYS, following, only_error, sharing, tree
+
+
+class Loop:
+    """A running publisher and what it told."""
+
+    def __init__(self, sharer) -> None:
+        self.sharer = sharer
+        self.told: list[PublishedHead] = []
+        self.changed = trio.Event()
+        self.publisher = Publisher(sharer.folder, KEYS, DEVICE, sharer.newest, sharer.swarm, self._tell)
+
+    def _tell(self, event) -> None:
+        if isinstance(event, PublishedHead):
+            self.told.append(event)
+            self.changed.set()
+            self.changed = trio.Event()
+
+    async def heads(self, count: int) -> PublishedHead:
+        with trio.fail_after(30):
+            while len(self.told) < count:
+                await self.changed.wait()
+        return self.told[-1]
+
+
+async def test_it_publishes_at_once_then_every_change_and_a_follower_keeps_up(tmp_path):
+    with sharing(tmp_path / "a") as a, following(tmp_path / "b", a.swarm) as b:
+        (a.root / "file").write_bytes(b"1")
+        loop = Loop(a)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(loop.publisher.run)
+            first = await loop.heads(1)
+            assert (first.seq, first.is_new, first.files) == (1, True, 1)
+            await b.get()
+            changes = [
+                lambda: (a.root / "file").write_bytes(b"22"),
+                lambda: os.rename(os.fsencode(a.root / "file"), os.fsencode(a.root) + b"/not utf-8 \xff"),
+                (a.root / "directory").mkdir,
+                lambda: (a.root / "directory" / "inside").write_bytes(b"3"),
+                lambda: (a.root / ".p2psync not the state").write_bytes(b"4"),
+                lambda: (a.root / "directory").chmod(0o700),
+            ]
+            for number, change in enumerate(changes, start=2):
+                change()
+                assert (await loop.heads(number)).seq == number
+                assert (await b.get()).problems == ()
+                assert tree(b.root) == tree(a.root)
+            nursery.cancel_scope.cancel()
+
+
+async def test_after_a_restart_the_head_still_holds(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "file").write_bytes(b"1")
+    roots = []
+    for _ in range(3):
+        with sharing(tmp_path / "a") as a:
+            loop = Loop(a)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(loop.publisher.run)
+                head = await loop.heads(1)
+                nursery.cancel_scope.cancel()
+            roots.append((head.seq, head.root))
+            assert head.is_new == (len(roots) == 1)
+            assert a.swarm.published[-1][1:] == (head.root, True)
+    assert len(set(roots)) == 1
+
+
+async def test_a_higher_number_of_ours_that_a_peer_has_seen_is_gone_above(tmp_path):
+    with sharing(tmp_path / "a") as a:
+        (a.root / "file").write_bytes(b"1")
+        signed = a.publish(above_seq=40).signed
+    (tmp_path / "a" / ".p2psync" / "index.sqlite").unlink()
+    with sharing(tmp_path / "a") as a:
+        loop = Loop(a)
+        with only_error():
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(loop.publisher.run)
+                assert (await loop.heads(1)).seq == 1
+                a.swarm.hear(signed)
+                assert (await loop.heads(2)).seq == 42
+                nursery.cancel_scope.cancel()
+
+
+async def test_a_name_that_begins_like_the_state_directorys_is_watched_and_the_state_is_not(tmp_path):
+    (tmp_path / ".p2psync").mkdir()
+    watcher = Watcher(tmp_path, list, pytest.fail)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watcher.run)
+        await watcher.watch_anew()
+        with trio.fail_after(10):
+            await watcher.wait_change()  # it is live
+        (tmp_path / ".p2psync" / "index").write_bytes(b"ours")
+        (tmp_path / ".p2psync").touch()
+        with trio.move_on_after(1) as nothing:
+            await watcher.wait_change()
+        assert nothing.cancelled_caught
+        (tmp_path / ".p2psync-notes").write_bytes(b"the user's")
+        with trio.fail_after(10):
+            await watcher.wait_change()
+        nursery.cancel_scope.cancel()
+
+
+def test_the_keys_of_a_folder_inside_that_is_shared_by_itself_are_not_published(tmp_path):
+    (tmp_path / "a").mkdir()
+    with sharing(tmp_path / "a" / "inner") as inner:
+        (inner.root / "file").write_bytes(b"shared twice")
+        inner.publish()
+    with sharing(tmp_path / "a") as a:
+        a.publish()
+        published = [file.entry.path for file in a.folder.index.iter_files()]
+    assert published == [b"inner", b"inner/file"]

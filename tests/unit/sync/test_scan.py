@@ -1,0 +1,269 @@
+"""What a scan sees, and what it must not miss."""
+
+import gc
+import os
+import socket
+import sys
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from p2psync.manifest.entry import Entry, Kind
+from p2psync.manifest.version import parse_version
+from tests.unit.sync.folders import DEVICE, following, sharing, tree
+
+PREFIX = DEVICE[:8]
+
+
+def entries(sharer) -> dict[bytes, Entry]:
+    return {local.entry.path: local.entry for local in sharer.folder.index.iter_files()}
+
+
+def version(sharer, path: bytes) -> int:
+    return parse_version(entries(sharer)[path].version)[PREFIX]
+
+
+class Meddler:
+    """Changes the folder just before a system call of the scan; Python announces them (audit events, PEP 578)."""
+
+    _act = None
+
+    @classmethod
+    def before_opening(cls, name: str, act) -> None:
+        cls._act = (name, act)
+
+    @classmethod
+    def hear(cls, event, arguments):
+        if cls._act and event == "open" and arguments[0] == os.fsencode(cls._act[0]):
+            (_, act), cls._act = cls._act, None
+            act()
+
+
+sys.addaudithook(Meddler.hear)
+
+
+@pytest.fixture
+def a(tmp_path):
+    with sharing(tmp_path / "a") as sharer:
+        yield sharer
+
+
+def test_an_unchanged_folder_publishes_nothing_and_reads_nothing_once_it_has_come_to_rest(a):
+    (a.root / "directory").mkdir()
+    for number in range(50):
+        path = a.root / "directory" / str(number)
+        path.write_bytes(b"%d" % number)
+        (a.root / f"link {number}").symlink_to(str(number))
+    assert a.publish() is not None
+    while a.scan().hashed_files:
+        pass
+    for _ in range(3):
+        assert a.publish() is None
+        assert (a.report.files, a.report.hashed_files, a.report.changed) == (50, 0, 0)
+
+
+def test_an_empty_folder_is_published_too(a):
+    published = a.publish()
+    assert (published.head.seq, published.manifest.pages, published.manifest.files) == (1, (), 0)
+    assert a.publish() is None
+
+
+def test_a_folder_that_is_emptied_is_published_as_empty(a):
+    for number in range(2000):
+        (a.root / str(number)).touch()
+    a.publish()
+    for number in range(2000):
+        (a.root / str(number)).unlink()
+    published = a.publish()
+    assert published.manifest.files == 0
+    assert {entry.kind for entry in entries(a).values()} == {Kind.TOMBSTONE}
+
+
+def test_versions_count_the_heads_that_changed_a_path_through_deletion_and_return(a):
+    (a.root / "file").write_bytes(b"1")
+    (a.root / "other").write_bytes(b"1")
+    a.publish()
+    assert version(a, b"file") == 1
+    (a.root / "file").write_bytes(b"22")
+    a.publish()
+    assert (version(a, b"file"), version(a, b"other")) == (2, 1)
+    (a.root / "file").unlink()
+    a.publish()
+    assert entries(a)[b"file"].kind is Kind.TOMBSTONE
+    assert version(a, b"file") == 3
+    a.publish()
+    (a.root / "file").write_bytes(b"1")
+    published = a.publish()
+    assert (version(a, b"file"), published.head.seq, published.head.version) == (4, 4, {PREFIX: 4})
+
+
+def test_a_tree_that_is_deleted_leaves_a_tombstone_for_each_path(a):
+    (a.root / "d" / "e" / "f").mkdir(parents=True)
+    (a.root / "d" / "e" / "f" / "file").touch()
+    (a.root / "d-not").touch()
+    (a.root / "d.not").touch()
+    a.publish()
+    (a.root / "d" / "e" / "f" / "file").unlink()
+    for name in ("d/e/f", "d/e", "d"):
+        (a.root / name).rmdir()
+    a.publish()
+    gone = {path for path, entry in entries(a).items() if entry.kind is Kind.TOMBSTONE}
+    assert gone == {b"d", b"d/e", b"d/e/f", b"d/e/f/file"}
+
+
+def test_a_directory_that_becomes_a_file_and_a_directory_again_keeps_its_paths_apart(a):
+    (a.root / "d").mkdir()
+    (a.root / "d" / "x").write_bytes(b"x")
+    a.publish()
+    (a.root / "d" / "x").unlink()
+    (a.root / "d").rmdir()
+    (a.root / "d").write_bytes(b"file")
+    a.publish()
+    assert {path: entry.kind for path, entry in entries(a).items()} == {b"d": Kind.FILE, b"d/x": Kind.TOMBSTONE}
+    (a.root / "d").unlink()
+    (a.root / "d").mkdir()
+    (a.root / "d" / "x").write_bytes(b"x")
+    a.publish()
+    assert {path: entry.kind for path, entry in entries(a).items()} == {b"d": Kind.DIRECTORY, b"d/x": Kind.FILE}
+
+
+def test_an_edit_that_restores_size_and_time_is_seen(a):
+    path = a.root / "file"
+    path.write_bytes(b"one")
+    os.utime(path, ns=(0, 10**18))
+    a.publish()
+    while a.scan().hashed_files:
+        pass
+    path.write_bytes(b"two")
+    os.utime(path, ns=(0, 10**18))
+    assert a.publish() is not None
+
+
+def test_an_edit_within_the_tick_of_the_scan_is_seen(a):
+    path = a.root / "file"
+    for number in range(200):
+        path.write_bytes(b"%03d" % number)
+        os.utime(path, ns=(0, 10**18))
+        published = a.publish()
+        assert published is not None, number
+
+
+def test_a_file_moved_over_another_with_its_size_and_time_is_seen(a):
+    for name in ("one", "two"):
+        (a.root / name).write_bytes(name.encode())
+        os.utime(a.root / name, ns=(0, 10**18))
+    a.publish()
+    while a.scan().hashed_files:
+        pass
+    (a.root / "two").rename(a.root / "one")
+    a.publish()
+    assert entries(a)[b"two"].kind is Kind.TOMBSTONE
+    with sharing(a.root.parent / "c") as c:
+        (c.root / "one").write_bytes(b"two")
+        c.publish()
+        assert entries(c)[b"one"].ids == entries(a)[b"one"].ids
+
+
+def test_a_file_that_is_written_to_while_it_is_read_keeps_what_was_published(a):
+    path = a.root / "file"
+    path.write_bytes(b"first")
+    a.publish()
+    before = entries(a)[b"file"]
+    path.write_bytes(b"second" * 50_000)
+    writer = os.open(path, os.O_WRONLY | os.O_APPEND)
+    a.on_checkpoint = lambda: os.write(writer, b"written in the middle") and None
+    report = a.scan()
+    assert report.unsettled
+    assert entries(a)[b"file"] == before
+    a.on_checkpoint = lambda: None
+    os.close(writer)
+    assert a.publish() is not None
+    assert not a.report.unsettled
+    assert entries(a)[b"file"].ids != before.ids
+
+
+@pytest.mark.parametrize("kind", ["fifo", "directory", "link", "nothing"])
+def test_what_takes_a_files_place_just_before_it_is_read_is_no_file(kind, a):
+    path = a.root / "file"
+    path.write_bytes(b"content")
+
+    def replace() -> None:
+        path.unlink()
+        if kind == "fifo":
+            os.mkfifo(path)
+        elif kind == "directory":
+            path.mkdir()
+        elif kind == "link":
+            path.symlink_to("/etc/hostname")
+
+    Meddler.before_opening("file", replace)
+    a.publish()
+    assert b"file" not in entries(a)
+    a.publish()
+    expected = {"directory": Kind.DIRECTORY, "link": Kind.SYMLINK}
+    assert [entry.kind for entry in entries(a).values()] == [expected[kind] for _ in range(kind in expected)]
+
+
+def test_what_is_neither_file_nor_directory_nor_link_is_said_and_left_out(a):
+    os.mkfifo(a.root / "fifo")
+    listener = socket.socket(socket.AF_UNIX)
+    here = Path.cwd()
+    os.chdir(a.root)  # such an address must be short
+    try:
+        listener.bind("socket")
+    finally:
+        os.chdir(here)
+    (a.root / "file").write_bytes(b"x")
+    a.publish()
+    assert {problem.path for problem in a.report.problems} == {b"fifo", b"socket"}
+    assert set(entries(a)) == {b"file"}
+    listener.close()
+
+
+def test_a_file_that_becomes_a_fifo_is_gone(a):
+    (a.root / "file").write_bytes(b"x")
+    a.publish()
+    (a.root / "file").unlink()
+    os.mkfifo(a.root / "file")
+    a.publish()
+    assert entries(a)[b"file"].kind is Kind.TOMBSTONE
+
+
+async def test_ten_thousand_files_in_one_directory(a, tmp_path):
+    (a.root / "many").mkdir()
+    for number in range(10_000):
+        (a.root / "many" / f"{number:05}").write_bytes(b"%d" % (number % 100))
+    a.publish()
+    with following(tmp_path / "b", a.swarm) as b:
+        assert (await b.get()).problems == ()
+        assert len(b.swarm.fetched) == 100
+        assert tree(b.root) == tree(a.root)
+
+
+async def test_twenty_thousand_files_leave_nothing_in_memory_on_either_side(a, tmp_path):
+    for number in range(20_000):
+        if number % 500 == 0:
+            (a.root / str(number // 500)).mkdir()
+        (a.root / str(number // 500) / f"file {number}").write_bytes(b"%d" % number)
+    with following(tmp_path / "b", a.swarm) as b:
+        (a.root / "first").touch()
+        gc.collect()
+        tracemalloc.start()
+        try:
+            before = tracemalloc.get_traced_memory()[0]
+            a.publish()
+            gc.collect()
+            after_publishing, peak = tracemalloc.get_traced_memory()
+            assert after_publishing - before < 500_000
+            assert peak - before < 40_000_000
+            tracemalloc.reset_peak()
+            matched = await b.get()
+            b.swarm.fetched.clear()
+            gc.collect()
+            after_following, peak = tracemalloc.get_traced_memory()
+            assert matched.problems == ()
+            assert after_following - after_publishing < 2_000_000
+            assert peak - after_publishing < 60_000_000
+        finally:
+            tracemalloc.stop()
