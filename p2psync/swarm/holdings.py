@@ -52,7 +52,9 @@ class Holdings:
             self._add_bits(page, bits)
         self.complete.update(have.complete)
         self._whole.update(have.whole)
-        if len(self.complete) + self.pages > limits.MAX_ANNOUNCED_PAGES:
+        if len(self.complete) > limits.MAX_COMPLETE_ROOTS:
+            raise RemoteProtocolError(f"more than {limits.MAX_COMPLETE_ROOTS} complete manifests announced")
+        if self.pages > limits.MAX_ANNOUNCED_PAGES:
             raise RemoteProtocolError(f"more than {limits.MAX_ANNOUNCED_PAGES} pages announced")
         return {*have.whole, *(page for page, _ in have.partial)}
 

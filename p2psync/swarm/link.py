@@ -13,6 +13,7 @@ from p2psync.store.threaded import ThreadedStore
 from p2psync.swarm.flow import LifeWatch, Meter, PeerFlow, Pulse
 from p2psync.swarm.holdings import Holdings
 from p2psync.swarm.outbox import Outbox
+from p2psync.swarm.pace import Pace
 from p2psync.swarm.uploads import FrameSize, WantQueue, frames
 from p2psync.wire import limits
 from p2psync.wire.connection import Connection
@@ -42,7 +43,13 @@ class Stream(Protocol):
 
 
 class LinkOwner(Protocol):
-    """Who hears what comes over a link; neither call may block for long."""
+    """Who hears what comes over a link; no call may block for long.
+
+    Attributes:
+        pace: What a link that floods must wait for.
+    """
+
+    pace: Pace
 
     def heard(self, link: "Link", message: Message) -> None:
         """Act on a message. What it raises ends the link."""
@@ -195,6 +202,7 @@ class Link:
             self.is_paused = True
             await owner.wait_room()
             self.is_paused = False
+            await owner.pace.wait(messages)
             messages = await self._receive()
 
     async def _receive(self) -> list[Message] | None:

@@ -17,6 +17,7 @@ from p2psync.swarm.flow import Pulse
 from p2psync.swarm.heads import HeadQueue, JudgedHead
 from p2psync.swarm.link import Link, Stream
 from p2psync.swarm.offer import Offer
+from p2psync.swarm.pace import Pace
 from p2psync.swarm.peers import PeerBook
 from p2psync.swarm.statistics import (
     AddressStatistics,
@@ -70,6 +71,7 @@ class Swarm:
         self._downloads = Downloads(store, rng, on_written=self._on_written, on_wrong=self._on_wrong)
         self._offer = Offer()
         self._heads = HeadQueue()
+        self.pace = Pace()
         self._head_came = trio.Event()
         self._to_announce = trio.Event()
         self._links: dict[int, Link] = {}

@@ -37,10 +37,20 @@ MAX_OUTSTANDING_IDS = 16_384
 """Ids wanted and not yet answered on one link, 1 MB of our memory: at 2 KiB a block, 32 MiB in flight."""
 MAX_ANNOUNCED_PAGES = 131_072
 """Pages that one peer may announce: 33 million files, 20 MB of our memory."""
+MAX_COMPLETE_ROOTS = 64
+"""Manifests that one peer may say it holds in full: one folder's versions, of which the newest alone is looked for."""
 MAX_ANNOUNCED_BITS_BYTES = 16 << 20
 """Bit sets that one peer may announce: 134 million blocks that are in pages it holds in part."""
 MAX_UNASKED_BYTES = 64 << 20
 """Payload that nobody (any more) waits for: what a cancelled window may still bring, twice over."""
+
+CONTROL_BURST = 16
+"""Control messages that one read may bring before the peer is slowed down: after HELLO come a handful."""
+CONTROL_MESSAGE_S = 0.002
+"""Time for which nothing more is read from a peer per control message of a larger burst. An honest peer sends some 50 a
+second; a head costs us 0.3 ms of work and the peer nothing, so without a limit two peers starve all others."""
+MAX_CONTROL_PAUSE_S = 1.0
+"""Short beside all time-outs: a peer that is not read is not to blame for silence."""
 
 MAX_LINKS = 200
 """Links of one swarm: an accepted link costs us some 8 MB at worst; the field's clients take 50 to 200."""

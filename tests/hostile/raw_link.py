@@ -102,6 +102,11 @@ def frame(kind: int, body: bytes = b"") -> bytes:
     return struct.pack(">IB", len(body) + 1, kind) + body
 
 
+def header(kind: int, body_bytes: int) -> bytes:
+    """Announce a frame of which the body does not come."""
+    return struct.pack(">IB", body_bytes + 1, kind)
+
+
 def blocks_frame(blocks: Sequence[tuple[bytes, bytes]]) -> bytes:
     rows = b"".join(id_ + struct.pack(">I", len(data)) for id_, data in blocks)
     return frame(BLOCKS, struct.pack(">I", len(blocks)) + rows + b"".join(data for _, data in blocks))

@@ -24,6 +24,7 @@ from tests.hostile.raw_link import (
     blocks_frame,
     dial,
     frame,
+    header,
     part_frame,
 )
 
@@ -31,11 +32,6 @@ MIB = 1 << 20
 ID = b"\xaa" * 32
 OTHER_ID = b"\xbb" * 32
 UNKNOWN = 11
-
-
-def header(kind, body_bytes):
-    """Announce a frame of which the body does not come."""
-    return struct.pack(">IB", body_bytes + 1, kind)
 
 
 def many_ids(count):

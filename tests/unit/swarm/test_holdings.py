@@ -60,7 +60,15 @@ def test_more_pages_than_a_peer_may_announce_are_refused():
     ids = [n.to_bytes(32, "big") for n in range(limits.MAX_ANNOUNCED_PAGES + 1)]
     holdings.hear(Have(whole=ids[:-1]))
     with pytest.raises(RemoteProtocolError, match="pages announced"):
-        holdings.hear(Have(complete=[ids[-1]]))
+        holdings.hear(Have(whole=[ids[-1]]))
+
+
+def test_more_complete_manifests_than_a_peer_may_announce_are_refused():
+    holdings = Holdings()
+    roots = [n.to_bytes(32, "big") for n in range(limits.MAX_COMPLETE_ROOTS + 1)]
+    holdings.hear(Have(complete=roots[1:]))
+    with pytest.raises(RemoteProtocolError, match="complete manifests"):
+        holdings.hear(Have(complete=roots[:1]))
 
 
 def test_more_bits_than_a_peer_may_announce_are_refused_and_withdrawn_ones_do_not_count():
