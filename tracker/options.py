@@ -116,7 +116,7 @@ OPTIONS = (
     Option("small_swarm_peers", _number(0, 1000), 3, "below how many peers a swarm is small"),
     Option("max_interval_s", _number(5, 86400), 7200, "what the interval grows to under load"),
     Option("announces_per_s", _number(0, 10**7), 10_000, "the load from which on it grows; 0: it never does"),
-    Option("jitter", _number(0, 0.5, float), 0.1, "share of the interval that chance adds or takes"),
+    Option("jitter", _number(0, 0.2, float), 0.1, "share of the interval that chance adds or takes"),
     Option("numwant", _number(0, 1000), 50, "peers told to a client that does not say how many it wants"),
     Option("max_numwant", _number(0, 1000), 200, "peers told to any client"),
     Option("rate_per_s", _number(0, 10**6, float), 50.0, "announces a second from one address; 0: no limit"),

@@ -1,88 +1,77 @@
-"""What runs inside Redis: one call an announce, one a scraped swarm (Lua; see `redis_swarms` for the keys)."""
+"""What runs inside Redis: one call an announce, one a scraped swarm (Lua; see `redis_swarms` for the keys).
 
-_COUNTS = """
-local function counted(name)
+Calling a command from Lua costs more than most of these commands do, so what counts here is their number.
+"""
+
+_KEYS = """
+local windows = {}
+for age = 0, tonumber(ARGV[2]) - 1 do windows[age + 1] = KEYS[1] .. (tonumber(ARGV[1]) - age) .. ':' end
+local function counted(set)
     local sum = 0
-    for i = 0, windows - 1 do sum = sum + redis.call('SCARD', swarm .. name .. (window - i)) end
+    for _, window in ipairs(windows) do sum = sum + redis.call('SCARD', window .. set) end
     return sum
 end
-local function all_counts()
-    return {counted('c0:'), counted('c1:'), counted('c2:'), tonumber(redis.call('GET', swarm .. 'done')) or 0}
-end
+local function completed() return tonumber(redis.call('GET', KEYS[1] .. 'done')) or 0 end
 """
 
-SCRAPE = (
-    """
-local swarm, window, windows = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2])
-"""
-    + _COUNTS
-    + """
-return all_counts()
-"""
-)
-"""KEYS: prefix of a swarm. ARGV: window, how many to look at. Returns downloaders, seeds, partial seeds, completed."""
+SCRAPE = _KEYS + "return {counted('c'), counted('s'), completed(), counted('p')}"
+"""KEYS: prefix of a swarm. ARGV: window, how many to look at. Returns clients, seeds, completed, partial seeds."""
 
 ANNOUNCE = (
-    """
-local swarm, window, windows = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2])
-local expiry, peer, client, role, change, want =
-    tonumber(ARGV[3]), ARGV[4], ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
-local family = #peer
-local parts = {[0] = family .. 'd:', [1] = family .. 'u:', [2] = family .. 'u:'}
-"""
-    + _COUNTS
+    _KEYS
     + """
-local function forget(name, member, first)
-    for i = first, windows - 1 do redis.call('SREM', swarm .. name .. (window - i), member) end
+local expiry, peer, client, role, change, want =
+    ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
+local own, other = #peer .. (role == 0 and 'd' or 'u'), #peer .. (role == 0 and 'u' or 'd')
+
+local function forget(set, member, first)
+    for age = first, #windows do redis.call('SREM', windows[age] .. set, member) end
 end
-local function keep(name, member, others)
-    local key = swarm .. name .. window
-    if redis.call('SADD', key, member) == 1 then
-        redis.call('EXPIRE', key, expiry)
-        redis.call('EXPIRE', swarm .. 'done', expiry)
-        forget(name, member, 1)
-        for _, other in ipairs(others) do forget(other, member, 0) end
-    end
+-- Put a member into the newest window and take it out of the others; say whether it was not there.
+local function keep(set, member)
+    if redis.call('SADD', windows[1] .. set, member) == 0 then return false end
+    redis.call('EXPIRE', windows[1] .. set, expiry)
+    forget(set, member, 2)
+    return true
 end
-local function choose(name, wanted, chosen)
-    for i = 0, windows - 1 do
-        if wanted <= 0 then return end
-        local found = redis.call('SRANDMEMBER', swarm .. name .. (window - i), wanted)
-        for _, member in ipairs(found) do chosen[#chosen + 1] = member end
+local function choose(set, wanted, chosen)
+    for _, window in ipairs(windows) do
+        if wanted <= 0 then break end
+        local found = redis.call('SRANDMEMBER', window .. set, wanted)
         wanted = wanted - #found
+        for _, member in ipairs(found) do chosen[#chosen + 1] = member end
     end
+end
+local function is_known_seed()
+    for _, window in ipairs(windows) do
+        if redis.call('SISMEMBER', window .. 's', client) == 1 then return true end
+    end
+    return false
 end
 
 if change == 2 then
-    forget(parts[0], peer, 0)
-    forget(parts[1], peer, 0)
-    for kind = 0, 2 do forget('c' .. kind .. ':', client, 0) end
-    local counts = all_counts()
-    counts[5] = ''
-    return counts
+    forget(own, peer, 1)
+    forget(other, peer, 1)
+    for _, set in ipairs({'c', 's', 'p'}) do forget(set, client, 1) end
+    return {counted('c'), counted('s'), completed(), ''}
 end
-if change == 1 then
-    local known = 0
-    for i = 0, windows - 1 do known = known + redis.call('SISMEMBER', swarm .. 'c1:' .. (window - i), client) end
-    if known == 0 then redis.call('INCR', swarm .. 'done') end
+if change == 1 and not is_known_seed() then redis.call('INCR', KEYS[1] .. 'done') end
+if keep(own, peer) then forget(other, peer, 1) end
+if keep('c', client) then redis.call('EXPIRE', KEYS[1] .. 'done', expiry) end
+if role == 1 then keep('s', client) else forget('s', client, 1) end
+if role == 2 then keep('p', client) else forget('p', client, 1) end
+if change == 1 then redis.call('EXPIRE', KEYS[1] .. 'done', expiry) end
+
+local downloaders, uploaders = {}, {}
+if role == 0 then
+    local all_uploaders = want > 0 and counted(#peer .. 'u') or 0
+    choose(own, want - math.min(all_uploaders, math.floor(want / 2)), downloaders)
+    if all_uploaders > 0 then choose(other, want - #downloaders, uploaders) end
+else
+    choose(other, want, downloaders)
 end
-keep(parts[role], peer, {role == 0 and parts[1] or parts[0]})
-local kinds = {'c0:', 'c1:', 'c2:'}
-keep(table.remove(kinds, role + 1), client, kinds)
-local chosen = {}
-if want > 0 then
-    local downloaders = counted(parts[0])
-    local uploaders = 0
-    if role == 0 then
-        uploaders = math.min(counted(parts[1]), math.max(math.floor(want / 2), want - downloaders))
-        choose(parts[1], uploaders, chosen)
-    end
-    choose(parts[0], want - uploaders, chosen)
-end
-local counts = all_counts()
-counts[5] = table.concat(chosen)
-return counts
+return {counted('c'), counted('s'), completed(), table.concat(uploaders) .. table.concat(downloaders)}
 """
 )
 """KEYS: prefix of a swarm. ARGV: window, how many to look at, seconds until a window's sets expire, compact entry,
-digest of the client, role, change, peers wanted. Returns as `SCRAPE`, and the entries of those chosen."""
+digest of the client, role, change, peers wanted. Returns clients, seeds, completed, entries of those chosen."""

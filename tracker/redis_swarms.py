@@ -1,11 +1,12 @@
 """Swarms in Redis, shared by any number of trackers.
 
-All keys begin with `p2t:`; those of a swarm go on with its info hash in hex. Time is cut into windows; a peer is
-in the sets of the window of its last announce and in no older one. So counts are sums of cardinalities, and nothing is
-ever searched or swept: the sets of a window expire as a whole.
+All keys begin with `p2t:`; those of a swarm go on with its info hash in hex. Time is cut into windows of five eighths
+of a peer's lifetime, and two of them count, so that whoever announces in time is never forgotten. A peer is in the
+sets of the window of its last announce and in no older one. So counts are sums of cardinalities, and nothing is ever
+searched or swept: the sets of a window expire as a whole.
 
-    p2t:HASH:6d:WINDOW    set    compact IPv4 entries that download; `6u` upload, `18d` and `18u` the same for IPv6
-    p2t:HASH:c0:WINDOW    set    digests of clients that download; `c1` seeds, `c2` partial seeds: each counts once
+    p2t:HASH:WINDOW:6d    set    compact IPv4 entries that download; `6u` upload, `18d` and `18u` the same for IPv6
+    p2t:HASH:WINDOW:c     set    digests of clients, each counts once; `s` those that are seeds, `p` partial seeds
     p2t:HASH:done         number completed downloads
     p2t:peers4:WINDOW     HyperLogLog of all IPv4 peers; likewise `peers6`, `seeds`, `swarms`
     p2t:busiest           sorted set of the largest swarms
@@ -45,7 +46,7 @@ _PROBE_S = 60
 _TRY_AGAIN_S = 0.5
 _BUSIEST = 100
 _CLIENT_DIGEST_BYTES = 8
-_FEWEST_WINDOWS = 3
+_FEWEST_WINDOWS = 2
 _BUSIEST_KEY = "p2t:busiest"
 _ANNOUNCE_ID, _SCRAPE_ID = (sha1(script.encode(), usedforsecurity=False).hexdigest() for script in (ANNOUNCE, SCRAPE))
 
@@ -61,7 +62,7 @@ class RedisSwarms:
 
         Args:
             url: `redis://`, `rediss://` or `unix://`, with what redis-py understands.
-            lifetime_s: Of peers in normal load; all trackers of one Redis must agree on it. Windows are half as long.
+            lifetime_s: Of peers in normal load; all trackers of one Redis must agree on it.
 
         Raises:
             ConfigError: The URL is none.
@@ -72,7 +73,7 @@ class RedisSwarms:
             )
         except (ValueError, TypeError) as error:
             raise ConfigError(f"state: {error}") from error
-        self._window_s = max(1, lifetime_s // 2)
+        self._window_s = max(1, lifetime_s * 5 // 8)
         self._limiter = trio.CapacityLimiter(_THREADS)
         self._clock_offset = 0.0  # from our clock to Redis's, by which all trackers cut windows
         self._clock_read_at = 0.0
@@ -91,7 +92,7 @@ class RedisSwarms:
     async def scrape(self, hashes: Sequence[InfoHash], now: float) -> list[SwarmCounts]:
         """Return the counts of each swarm, in one round trip."""
         replies = await self._in_thread(self._scrape, hashes, now + self._clock_offset)
-        return [_counts(reply) for reply in replies]
+        return [_counts(*reply) for reply in replies]
 
     async def tend(self, now: float) -> None:
         """Look every few seconds for what all trackers together know; when Redis is away, whether it is back."""
@@ -207,20 +208,23 @@ class RedisSwarms:
         return Totals(*pipeline.execute()[:4])
 
     def _windows(self, lifetime_s: int) -> int:
-        return max(_FEWEST_WINDOWS, round(lifetime_s / self._window_s) + 1)
+        """Return how many windows count for peers of a lifetime, which grows under load."""
+        return max(_FEWEST_WINDOWS, round(lifetime_s * 5 / 8 / self._window_s) + 1)
 
     def _view(self, update: PeerUpdate, reply: list[Any]) -> SwarmView:
-        counts = _counts(reply)
+        *numbers, entries = reply
+        counts = _counts(*numbers)
         if update.change is Change.LEAVE:
             return SwarmView(counts, b"", Kept.LEFT)
         self._sizes[update.info_hash] = counts.complete + counts.incomplete
-        return SwarmView(counts, without_entry(reply[4], update.peer)[: update.want * len(update.peer)])
+        return SwarmView(counts, without_entry(entries, update.peer)[: update.want * len(update.peer)])
 
 
 def _prefix(info_hash: InfoHash) -> str:
     return f"p2t:{info_hash.hex()}:"
 
 
-def _counts(reply: Sequence[int]) -> SwarmCounts:
-    downloaders, seeds, partial_seeds, completed = reply[:4]
-    return SwarmCounts(seeds, completed, downloaders + partial_seeds, downloaders)
+def _counts(clients: int, seeds: int, completed: int, partial_seeds: int = 0) -> SwarmCounts:
+    # Sets are read one after the other: a client on its way from one to the other may be missing in between.
+    incomplete = max(0, clients - seeds)
+    return SwarmCounts(seeds, completed, incomplete, max(0, incomplete - partial_seeds))

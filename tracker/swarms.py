@@ -65,7 +65,7 @@ class SwarmView(NamedTuple):
     """What a store answers to a `PeerUpdate`.
 
     Attributes:
-        counts: Of the swarm, the announcing peer included.
+        counts: Of the swarm, the announcing peer included; `downloaders` is told by scrapes alone.
         peers: Compact entries; never the announcing peer, and no seeds for seeds.
         peer_ids: Their ids, 20 bytes each, if they were asked for and this store keeps them.
     """
@@ -97,9 +97,9 @@ class StoreUnavailableError(Exception):
 class SwarmStore(Protocol):
     """Peers of all swarms.
 
-    Laws: who announced and did not leave is told to others until its lifetime ends, and for at most half of it longer;
-    who left is told to nobody; peers of one family are never told to the other; `announce` of a batch is the same as
-    of its items one by one.
+    Laws: who announced and did not leave is told to others for at least five eighths of its lifetime, within which it
+    announces again, and for at most a quarter longer than all of it; who left is told to nobody; peers of one family
+    are never told to the other; `announce` of a batch is the same as of its items one by one.
     """
 
     async def announce(self, updates: Sequence[PeerUpdate], now: float) -> list[SwarmView]:

@@ -55,8 +55,12 @@ static int connect_all(int port, int count) {
         setsockopt(sockets[i], SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
         if (connect(sockets[i], (struct sockaddr *)&tracker, sizeof tracker)) return 0;
         struct pollfd ready = {.fd = sockets[i], .events = POLLIN};
-        send(sockets[i], packet, sizeof packet, 0);
-        if (poll(&ready, 1, 2000) <= 0 || recv(sockets[i], answer, sizeof answer, 0) < 16) return 0;
+        int tries = 0;
+        do { /* a tracker that still answers another load may lose a packet */
+            if (tries++ == 10) return 0;
+            send(sockets[i], packet, sizeof packet, 0);
+        } while (poll(&ready, 1, 500) <= 0);
+        if (recv(sockets[i], answer, sizeof answer, 0) < 16) return 0;
         memcpy(connection_ids[i], answer + 8, 8);
         last_heard[i] = now();
     }
