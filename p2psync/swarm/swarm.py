@@ -167,7 +167,6 @@ class Swarm:
 
         Raises:
             StoreError: They cannot be kept.
-            IntegrityError: One is right, and yet not what the caller's manifest says of it.
         """
         await self._downloads.fetch(root, ids)
 
@@ -178,7 +177,6 @@ class Swarm:
 
         Raises:
             StoreError: They cannot be kept.
-            IntegrityError: One is right, and yet not what the caller's manifest says of it.
         """
         await self._downloads.fetch_runs(root, runs)
 
