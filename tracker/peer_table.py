@@ -8,6 +8,7 @@ no announce ever waits for a large swarm to be rehashed.
 
 import random
 import struct
+from itertools import compress
 
 from p2psync.wire.compact import find_entry
 from tracker.addresses import OWNER6_BYTES, is_private
@@ -151,36 +152,43 @@ class PeerTable:
         return chosen + buckets[: min(first, _BUCKETS_ASKED - len(chosen))]
 
     def _bucket_of(self, entry: bytes) -> Bucket:
-        buckets = self._buckets
-        if len(buckets) == 1:
-            return buckets[0]
+        return self._buckets[self._index_of(entry)]
+
+    def _index_of(self, entry: bytes) -> int:
         number = _hash(entry)
         index = number & (self._low_mask * 2 + 1)
-        return buckets[index if index < len(buckets) else index & self._low_mask]
+        return index if index < len(self._buckets) else number & self._low_mask
 
     def _split(self) -> None:
         """Add one bucket, and move to it what now belongs there."""
-        if len(self._buckets) == self._low_mask * 2 + 2:
+        last = len(self._buckets)
+        if last == self._low_mask * 2 + 2:
             self._low_mask = self._low_mask * 2 + 1
-        source = self._buckets[len(self._buckets) - self._low_mask - 1]
-        self._buckets.append(Bucket())
-        self._redistribute(source)
+        source, added = self._buckets[last - self._low_mask - 1], Bucket()
+        self._buckets.append(added)
+        entries = _pieces(source.entries, self.width)
+        goes = [self._index_of(entry) == last for entry in entries]
+        stays = [not going for going in goes]
+        details, downloaders = _pieces(source.details, DETAIL_BYTES), source.downloaders
+        for bucket, chosen in ((added, goes), (source, stays)):
+            bucket.entries = bytearray(b"".join(compress(entries, chosen)))
+            bucket.details = bytearray(b"".join(compress(details, chosen)))
+            bucket.downloaders = sum(chosen[:downloaders])
 
     def _merge(self) -> None:
         """Remove the last bucket, and move what it holds to where it was split from."""
         last = self._buckets.pop()
         if len(self._buckets) == self._low_mask + 1 and self._low_mask:
             self._low_mask //= 2
-        self._redistribute(last)
+        for index, entry in enumerate(_pieces(last.entries, self.width)):
+            detail = bytes(last.details[index * DETAIL_BYTES : (index + 1) * DETAIL_BYTES])
+            _append(self._bucket_of(entry), entry, detail, uploads=index >= last.downloaders)
+        last.entries, last.details, last.downloaders = bytearray(), bytearray(), 0
 
-    def _redistribute(self, source: Bucket) -> None:
-        """Empty a bucket, and put what it held where it now belongs."""
-        entries, details, downloaders = source.entries, source.details, source.downloaders
-        source.entries, source.details, source.downloaders = bytearray(), bytearray(), 0
-        for index in range(len(details) // DETAIL_BYTES):
-            entry = bytes(entries[index * self.width : (index + 1) * self.width])
-            detail = bytes(details[index * DETAIL_BYTES : (index + 1) * DETAIL_BYTES])
-            _append(self._bucket_of(entry), entry, detail, uploads=index >= downloaders)
+
+def _pieces(octets: bytearray, length: int) -> list[bytes]:
+    whole = bytes(octets)
+    return [whole[at : at + length] for at in range(0, len(whole), length)]
 
 
 def client_at(place: Place) -> bytes:
