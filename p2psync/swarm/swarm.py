@@ -219,6 +219,8 @@ class Swarm:
             return Farewell.SELF
         if self._book.is_banned(link.device):
             link.close("the peer is banned")
+            if link.dialled is not None:
+                self._book.forget(link.dialled)
             return Farewell.PROTOCOL
         if len(self._links) >= limits.MAX_LINKS:
             link.close("there are too many links")
