@@ -104,7 +104,7 @@ class _Follow:
     async def _run_follower(self, follower: Follower) -> None:
         try:
             await follower.run(after_hearing=self._options.wait_for_peer)
-        except* (RemoteProtocolError, IntegrityError) as group:
+        except* RemoteProtocolError as group:
             raise IntegrityError(
                 f"what was published for this folder is signed but makes no sense ({first_error(group)}): "
                 "update p2psync, or ask whoever shares the folder to share it again"

@@ -30,6 +30,5 @@ class BlockStore(Protocol):
 
         Raises:
             StoreError: The disk is full or failed; none or some of the blocks were kept.
-            IntegrityError: A right block has another length than the manifest that wants it says.
         """
         ...

@@ -158,7 +158,6 @@ class Staging:
 
         Raises:
             StoreError: The disk is full or failed; the block is still waited for.
-            IntegrityError: The manifest promised a block of another length: written, it would spoil its neighbours.
         """
         with self._lock:
             waiting = self._waiting.pop(block, [])

@@ -50,7 +50,6 @@ class ThreadedStore:
 
         Raises:
             StoreError: The disk is full or failed.
-            IntegrityError: A right block has another length than the manifest that wants it says.
         """
         wrong: list[BlockId] = await self._run_sync(self._store.write, blocks, limiter=self._limiter)
         return wrong

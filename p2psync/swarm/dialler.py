@@ -40,7 +40,7 @@ class Dialler:
         self._dial = dial
         self._linked = linked
         self._run_link = run_link
-        self._limiter = trio.CapacityLimiter(MAX_DIALS)
+        self._dials = 0
         self._changed = trio.Event()
 
     def look_again(self) -> None:
@@ -52,13 +52,16 @@ class Dialler:
         async with trio.open_nursery() as nursery:
             while True:
                 self._changed = trio.Event()
-                for address in self._book.due(trio.current_time(), self._linked()):
+                for address in self._book.due(trio.current_time(), self._linked())[: MAX_DIALS - self._dials]:
                     self._book.dialling(address)
+                    self._dials += 1
                     nursery.start_soon(self._try, address)
                 with trio.move_on_after(self._nap_s()):
                     await self._changed.wait()
 
     def _nap_s(self) -> float:
+        if self._dials == MAX_DIALS:
+            return LONGEST_NAP_S
         now = trio.current_time()
         waits = [record.next_try - now for _, record in self._book.records() if not record.busy]
         # An address may be due and yet not dialled, as its device is linked: hence the lower bound.
@@ -66,15 +69,21 @@ class Dialler:
 
     async def _try(self, address: PeerAddress) -> None:
         try:
-            async with self._limiter:
-                with trio.fail_after(DIAL_TIMEOUT_S):
-                    stream = await self._dial(address)
+            stream = await self._reach(address)
         except trio.TooSlowError:
             self._failed(address, "it does not answer")
         except (OSError, P2PSyncError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
             self._failed(address, str(error) or type(error).__name__)
         else:
             await self._run_link(stream, address)
+
+    async def _reach(self, address: PeerAddress) -> Stream:
+        try:
+            with trio.fail_after(DIAL_TIMEOUT_S):
+                return await self._dial(address)
+        finally:
+            self._dials -= 1
+            self.look_again()
 
     def _failed(self, address: PeerAddress, sentence: str) -> None:
         self._book.failed(address, sentence, trio.current_time())

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import trio
 
 from p2psync.blocks.need import Run
-from p2psync.errors import IntegrityError, RemoteProtocolError, StoreError
+from p2psync.errors import RemoteProtocolError, StoreError
 from p2psync.ids import BlockId
 from p2psync.store.threaded import ThreadedStore
 from p2psync.swarm.intake import Intake
@@ -29,7 +29,7 @@ class _Waiter:
 
     def __init__(self) -> None:
         self.changed = trio.Event()
-        self.error: StoreError | IntegrityError | None = None
+        self.error: StoreError | None = None
 
     async def wait(self) -> None:
         """Wait for the next change; raise what the store failed with."""
@@ -84,7 +84,6 @@ class Downloads:
 
         Raises:
             StoreError: They cannot be kept.
-            IntegrityError: One is right, and yet not what the caller's manifest says of it.
         """
         job = Job(root, pages=True, exhausted=True)
         with self._waiting(job) as waiter:
@@ -98,7 +97,6 @@ class Downloads:
 
         Raises:
             StoreError: They cannot be kept.
-            IntegrityError: One is right, and yet not what the caller's manifest says of it.
         """
         job = Job(root)
         with self._waiting(job) as waiter:
@@ -222,7 +220,7 @@ class Downloads:
             self._refill_all()
         self._wake()
 
-    def write_failed(self, error: StoreError | IntegrityError) -> None:
+    def write_failed(self, error: StoreError) -> None:
         """Every caller is told; their jobs end."""
         for waiter in self._waiters.values():
             waiter.error = error

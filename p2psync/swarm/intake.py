@@ -5,7 +5,7 @@ from typing import Protocol
 
 import trio
 
-from p2psync.errors import IntegrityError, StoreError
+from p2psync.errors import StoreError
 from p2psync.ids import BlockId
 from p2psync.store.base import Payload
 from p2psync.store.threaded import ThreadedStore
@@ -25,8 +25,8 @@ class IntakeOwner(Protocol):
         """Blocks are safe, or were wrong; these come with the link that sent them."""
         ...
 
-    def write_failed(self, error: StoreError | IntegrityError) -> None:
-        """The store keeps nothing at present, or not what was asked for."""
+    def write_failed(self, error: StoreError) -> None:
+        """The store keeps nothing at present."""
         ...
 
 
@@ -81,7 +81,7 @@ class Intake:
     async def _write(self, batch: list[tuple[Link, BlockId, Payload]]) -> None:
         try:
             wrong = set(await self._store.write([(id_, data) for _, id_, data in batch]))
-        except (StoreError, IntegrityError) as error:
+        except StoreError as error:
             self._owner.write_failed(error)
             return
         good = [id_ for _, id_, _ in batch if id_ not in wrong]

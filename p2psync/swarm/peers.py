@@ -3,6 +3,8 @@
 import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
+from operator import itemgetter
 
 from p2psync.ids import DeviceId, PeerAddress
 
@@ -15,7 +17,7 @@ JITTER = 0.25
 STEADY_S = 10.0
 """A link that lived so long was a good one: its address is tried again at once."""
 MAX_ADDRESSES = 2_000
-"""A tracker or a member can name any number; more addresses than this find nobody new."""
+"""A tracker can name any number; more addresses than this find nobody new."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class AddressRecord:
         busy: It is being dialled, or a link to it is up.
         device: Who was found there last.
         last_failure: A sentence for people; empty if it never failed.
+        rank: Its place in the list in which we heard of it.
     """
 
     failures: int = 0
@@ -35,10 +38,15 @@ class AddressRecord:
     busy: bool = False
     device: DeviceId | None = None
     last_failure: str = ""
+    rank: int = 0
 
 
 class PeerBook:
-    """All addresses of one swarm, and its bans, which last as long as the program."""
+    """All addresses of one swarm, and its bans, which last as long as the program.
+
+    The first of every list are dialled first, and the last of long lists make room: whoever names thousands of dead
+    addresses does not hide the few that others name.
+    """
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
@@ -57,22 +65,25 @@ class PeerBook:
 
     def add(self, addresses: Iterable[PeerAddress], now: float) -> None:
         """Learn addresses; those known keep their history, banned ones stay banned."""
-        for address in addresses:
-            if address not in self._banned_addresses and len(self._records) < MAX_ADDRESSES:
-                self._records.setdefault(address, AddressRecord(next_try=now))
+        for rank, address in enumerate(islice(addresses, MAX_ADDRESSES)):
+            if address not in self._banned_addresses:
+                self._records.setdefault(address, AddressRecord(next_try=now, rank=rank))
+        if len(self._records) > MAX_ADDRESSES:
+            self._make_room()
 
     def is_banned(self, device: DeviceId) -> bool:
         """Say whether no link with this device is wanted."""
         return device in self._banned_devices
 
     def due(self, now: float, linked: Iterable[DeviceId]) -> list[PeerAddress]:
-        """Return the addresses to dial now; devices that are linked already need not be found."""
+        """Return the addresses to dial now, best first; devices that are linked already need not be found."""
         known = set(linked)
-        return [
-            address
+        due = [
+            (record.rank, address)
             for address, record in self._records.items()
             if not record.busy and record.next_try <= now and record.device not in known
         ]
+        return [address for _, address in sorted(due, key=itemgetter(0))]
 
     def dialling(self, address: PeerAddress) -> None:
         """An address is being dialled."""
@@ -104,9 +115,15 @@ class PeerBook:
             self._records.pop(address, None)
 
     def forget(self, address: PeerAddress) -> None:
-        """An address is our own: never dial it again."""
+        """An address is our own, or leads to somebody banned: never dial it again."""
         self._banned_addresses.add(address)
         self._records.pop(address, None)
+
+    def _make_room(self) -> None:
+        def worth(item: tuple[PeerAddress, AddressRecord]) -> tuple[bool, bool, int]:
+            return not item[1].busy, item[1].device is None, item[1].rank
+
+        self._records = dict(sorted(self._records.items(), key=worth)[:MAX_ADDRESSES])
 
     def _change(self, address: PeerAddress, **changes: object) -> None:
         record = self._records.get(address)

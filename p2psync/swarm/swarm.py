@@ -167,7 +167,6 @@ class Swarm:
 
         Raises:
             StoreError: They cannot be kept.
-            IntegrityError: One is right, and yet not what the caller's manifest says of it.
         """
         await self._downloads.fetch(root, ids)
 
@@ -178,7 +177,6 @@ class Swarm:
 
         Raises:
             StoreError: They cannot be kept.
-            IntegrityError: One is right, and yet not what the caller's manifest says of it.
         """
         await self._downloads.fetch_runs(root, runs)
 
@@ -221,6 +219,8 @@ class Swarm:
             return Farewell.SELF
         if self._book.is_banned(link.device):
             link.close("the peer is banned")
+            if link.dialled is not None:
+                self._book.forget(link.dialled)
             return Farewell.PROTOCOL
         if len(self._links) >= limits.MAX_LINKS:
             link.close("there are too many links")

@@ -3,10 +3,11 @@
 import pytest
 import trio
 
+from p2psync.ids import PeerAddress
 from p2psync.swarm.statistics import LinkDown
 from tests.sim import raw_peer
 from tests.sim.hosts import MadeUpFolder, ScriptedHost, SimPeer, all_get, make_folder, running
-from tests.sim.net import Net
+from tests.sim.net import Host, Net
 from tests.sim.raw_peer import RawPeer
 
 MIB = 1 << 20
@@ -242,3 +243,40 @@ async def test_too_many_wants_end_the_link(autojump_clock, net, folder):
     async with running(seed, greedy):
         await trio.sleep(1)
         assert "wanted at once" in endings(seed, greedy)[0]
+
+
+async def test_thousands_of_addresses_that_never_answer_do_not_hide_the_one_that_does(autojump_clock, net, folder):
+    hole = Host("hole")
+    holes = [PeerAddress("hole", port) for port in range(1, 5000)]
+    accepted = [net.listen(hole, address) for address in holes]
+    net.cut(hole)
+    seed, getter = SimPeer(net, "seed", folder), SimPeer(net, "getter", folder)
+    seed.share()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(seed.run)
+        await nursery.start(getter.run)
+        getter.swarm.add_addresses(holes)
+        await trio.sleep(1)
+        getter.swarm.add_addresses([seed.address])
+        await all_get(getter, within_s=20)
+        nursery.cancel_scope.cancel()
+    assert len(accepted) == len(holes)
+
+
+async def test_a_liar_is_not_asked_at_another_of_its_addresses(autojump_clock, net, folder):
+    async def script(peer):
+        await claim_everything(peer, folder)
+        while True:
+            await peer.send_blocks([(id_, b"junk") for id_ in await peer.read_wanted()])
+
+    getter, liar = SimPeer(net, "getter", folder), ScriptedHost(net, "liar", script)
+    async with running(getter, liar) as nursery:
+        nursery.start_soon(getter.get)
+        await trio.sleep(1)
+        again = ScriptedHost(net, "liar", script)
+        again.address = PeerAddress("liar's second", 1)
+        await nursery.start(again.run)
+        getter.swarm.add_addresses([again.address])
+        await trio.sleep(60)
+        assert getter.swarm.statistics().addresses == ()
+        assert again.dialled_by[getter.host.device] == 1

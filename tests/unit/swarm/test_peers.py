@@ -85,3 +85,27 @@ def test_our_own_address_does_not_come_back():
 def test_addresses_beyond_the_limit_are_ignored():
     peers = book(*(PeerAddress("x", n) for n in range(1, MAX_ADDRESSES + 10)))
     assert len(list(peers.records())) == MAX_ADDRESSES
+
+
+def test_the_first_of_every_list_are_dialled_first():
+    peers = book(*(PeerAddress("x", n) for n in range(1, 100)))
+    peers.add([HERE, THERE], 1.0)
+    assert set(peers.due(1.0, [])[:4]) == {PeerAddress("x", 1), PeerAddress("x", 2), HERE, THERE}
+
+
+def test_the_end_of_a_long_list_makes_room_for_another():
+    peers = book(*(PeerAddress("x", n) for n in range(1, 10 * MAX_ADDRESSES)))
+    peers.add([HERE, THERE], 1.0)
+    known = [address for address, _ in peers.records()]
+    assert len(known) == MAX_ADDRESSES
+    assert {HERE, THERE, PeerAddress("x", 1)} <= set(known)
+    assert PeerAddress("x", MAX_ADDRESSES) not in known
+
+
+def test_whoever_was_found_does_not_make_room():
+    peers = book(*(PeerAddress("x", n) for n in range(1, MAX_ADDRESSES + 1)))
+    last, dialled = PeerAddress("x", MAX_ADDRESSES), PeerAddress("x", MAX_ADDRESSES - 1)
+    peers.linked(last, DEVICE)
+    peers.dialling(dialled)
+    peers.add([PeerAddress("y", n) for n in range(1, MAX_ADDRESSES + 1)], 1.0)
+    assert {last, dialled} <= {address for address, _ in peers.records()}
