@@ -149,7 +149,7 @@ def test_beside_an_honest_peer_one_that_stalls_costs_little_time(origin, tmp_pat
     ):
         took_s = getter.complete()["seconds"]
         print(f"{stall}: {took_s} s")
-        assert took_s < 6
+        assert took_s < 20
     assert differences(origin.folder, place.target) == []
 
 
@@ -160,7 +160,7 @@ def test_many_that_stall_cost_no_more_than_one(origin, tmp_path):
         with get(origin.code, tmp_path / "b", *words, "--peer", origin.address) as getter:
             took_s = getter.complete()["seconds"]
             print(f"all: {took_s} s")
-            assert took_s < 9
+            assert took_s < 25
     assert differences(origin.folder, tmp_path / "b") == []
 
 
