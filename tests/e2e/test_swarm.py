@@ -58,7 +58,7 @@ def test_a_getter_serves_what_it_has_while_it_still_fetches(tmp_path):
             with get(code_of(ready["link"]), tmp_path / "c", "--peer", address) as second:
                 second.complete()
             behind_s = second.events[-1]["seconds"] - first.wait_event("matched")["seconds"]
-    assert behind_s < 2
+    assert behind_s < 10
     assert differences(tmp_path / "a", tmp_path / "c") == []
 
 

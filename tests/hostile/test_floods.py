@@ -149,7 +149,7 @@ def test_who_is_flooded_serves_others_and_stays_small(origin, follower, tmp_path
         flooders.has_begun.wait(WAIT_S)
         time.sleep(FLOOD_S)  # what grows shall have the time to grow
         with get(origin.code, tmp_path / "b", "--peer", address) as getter:
-            assert getter.complete()["seconds"] < 8
+            assert getter.complete()["seconds"] < 25
         assert differences(origin.folder, tmp_path / "b") == []
         assert peak_memory_mb(program) < MEMORY_MB
     with dial(address, origin.keys) as link:

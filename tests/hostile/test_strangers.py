@@ -136,7 +136,7 @@ def test_two_hundred_half_open_connections_keep_nobody_out(origin, tmp_path):
             stream = stack.enter_context(dial_tcp(origin.address))
             stream.sendall(b"\x16\x03\x01\x02\x00\x01"[: number % 7])
         with get(origin.code, tmp_path / "b", "--peer", origin.address) as getter:
-            assert getter.complete()["seconds"] < 8
+            assert getter.complete()["seconds"] < 25
     assert differences(origin.folder, tmp_path / "b") == []
 
 
@@ -216,5 +216,5 @@ def test_strangers_do_not_keep_a_getter_from_the_one_who_is_a_member(origin, tmp
         odd = [stack.enter_context(Listener(answer)) for answer in list(ODD.values()) * 4]
         peers = [word for one in odd for word in ("--peer", one.address)]
         with get(origin.code, tmp_path / "b", *peers, "--peer", origin.address) as getter:
-            assert getter.complete()["seconds"] < 15
+            assert getter.complete()["seconds"] < 30
     assert differences(origin.folder, tmp_path / "b") == []
