@@ -159,6 +159,9 @@ class Listener:
         self.ended = 0
         self._answer = answer
         self._listener = socket.create_server((host, 0), backlog=128)
+        self._listener.setsockopt(
+            socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo"
+        )  # for 0.0.0.0: all of 127/8, no more
         self._streams: list[socket.socket] = []
         self._failures: list[BaseException] = []
         self._threads = [threading.Thread(target=self._accept, daemon=True)]

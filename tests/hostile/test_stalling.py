@@ -120,7 +120,21 @@ STALLS = {
 
 
 @pytest.fixture(scope="module")
-def stalled(origin, tmp_path_factory):
+def silent(origin):
+    """Who dials the share and says nothing, or half a word."""
+    with (
+        dial_tcp(origin.address) as stranger,
+        dial(origin.address, origin.keys) as mute,
+        dial(origin.address, origin.keys) as halting,
+    ):
+        mute.read_until(HELLO)
+        halting.read_until(HELLO)
+        halting.send_raw(frame(HELLO, bytes(100))[:50])
+        yield stranger, mute, halting
+
+
+@pytest.fixture(scope="module")
+def stalled(origin, silent, tmp_path_factory):
     """For each way of stalling a `get` that knows nobody else; all run at the same time."""
     with contextlib.ExitStack() as stack:
         running = {}
@@ -205,14 +219,10 @@ def test_a_peer_that_vanishes_three_times_and_then_stays_is_a_good_source(origin
     assert differences(origin.folder, place.check().target) == []
 
 
-def test_who_dials_in_and_says_nothing_is_thrown_out(origin):
+def test_who_dials_in_and_says_nothing_is_thrown_out(silent):
     """Half a handshake, none of HELLO, half of HELLO: each is waited for a while, and only a while."""
-    with dial_tcp(origin.address) as stranger, dial(origin.address, origin.keys) as silent:
-        with dial(origin.address, origin.keys) as trickling:
-            trickling.read_until(HELLO)
-            trickling.send_raw(frame(HELLO, bytes(100))[:50])
-            silent.read_until(HELLO)
-            silent.read_to_end()  # within the 20 s that every call has
-            trickling.read_to_end()
-        with contextlib.suppress(ConnectionError):
-            assert stranger.recv(1) == b""
+    stranger, *members = silent
+    for link in members:
+        link.read_to_end()  # within the 20 s that every call has
+    with contextlib.suppress(ConnectionError):
+        assert stranger.recv(1) == b""
