@@ -21,7 +21,7 @@ from p2psync.sync.reconcile import Decision, Step, reconcile
 
 RUN_BYTES = 1 << 20
 """Blocks of a page are asked for about this much at a time: one frame, one hop to a worker thread."""
-_REUSE_BATCH = 64
+_REUSE_BATCH = 8
 """Blocks copied at a time from elsewhere in the folder; at most 4 MiB each."""
 
 
