@@ -223,6 +223,7 @@ class Picker:
         if len(task.peers) > 1:  # the other peer still owes all of it
             self._disown(peer, task)
             task.peers.remove(peer)
+            task.refused[peer] = now + MISSING_RETRY_S
             return
         wanted = task.wanted.pop(id_)
         self._repaid(peer, task, wanted)

@@ -1,5 +1,7 @@
 """Members that break the protocol lose their link at once, and nothing else happens: to a share, and to a follower."""
 
+import contextlib
+import ssl
 import struct
 from dataclasses import dataclass
 
@@ -34,8 +36,8 @@ OTHER_ID = b"\xbb" * 32
 UNKNOWN = 11
 
 
-def many_ids(count):
-    return [number.to_bytes(32, "big") for number in range(count)]
+def many_ids(count, first=0):
+    return [number.to_bytes(32, "big") for number in range(first, first + count)]
 
 
 def packed(ids):
@@ -58,9 +60,7 @@ BREACHES = {
     "1,001 unknown frames": frame(UNKNOWN) * 1001,
     "no ids": frame(WANT),
     "half an id": frame(CANCEL, ID[:16]),
-    "16,385 ids wanted": b"".join(
-        frame(WANT, packed(many_ids(16_385)[at : at + 4096])) for at in range(0, 16_385, 4096)
-    ),
+    "400,000 ids wanted": b"".join(frame(WANT, packed(many_ids(4096, at))) for at in range(0, 400_000, 4096)),
     "bencode: garbage": frame(HAVE, b"no bencode"),
     "bencode: keys not sorted": frame(HAVE, b"d5:whole32:" + ID + b"4:gone32:" + ID + b"e"),
     "bencode: a key twice": frame(HAVE, b"d4:gone32:" + ID + b"4:gone32:" + ID + b"e"),
@@ -161,7 +161,8 @@ def connect(attacked, origin) -> RawLink:
 def test_a_breach_ends_the_link(attacked, origin, breach):
     with connect(attacked, origin) as link:
         link.greet(accepted=False)
-        link.send_raw(BREACHES[breach])
+        with contextlib.suppress(ConnectionError, ssl.SSLError):  # it may not wait for all of it
+            link.send_raw(BREACHES[breach])
         assert_farewell(link.read_to_end())
     assert_serves(attacked, origin)
 
