@@ -44,6 +44,11 @@ class _Peer:
     """The state of the pool in which nothing was found for it."""
 
     @property
+    def sends(self) -> bool:
+        """What it owes is on its way."""
+        return self.rate_bytes_per_s >= MUTE_BYTES_PER_S
+
+    @property
     def is_doubtful(self) -> bool:
         """It is asked only for what nobody else has."""
         return self.snubbed or self.mute
@@ -88,7 +93,7 @@ class Picker:
         """Take note of how fast a peer is; also lets it be considered again for what it refused long ago."""
         state = self._peers[peer]
         state.rate_bytes_per_s, state.snubbed, state.fruitless_at = rate_bytes_per_s, snubbed, -1
-        state.mute = state.mute and rate_bytes_per_s < MUTE_BYTES_PER_S
+        state.mute = state.mute and not state.sends
 
     def holdings_grew(self, peer: int, pages: Iterable[BlockId]) -> None:
         """A peer announced more blocks of these pages."""
@@ -171,15 +176,15 @@ class Picker:
             if state is not mine
             for task in state.tasks
             if number == task.peers[-1]
-            and all(self._peers[earlier].mute for earlier in task.peers[:-1])
+            and not any(self._peers[earlier].sends for earlier in task.peers[:-1])
             and self._serves(peer, task, now)
             and _is_quicker(mine, state, task, now)
         ]
         if not candidates:
             return []
         chosen = min(candidates, key=lambda task: task.asked_at)
-        slower = self._peers[chosen.peers[-1]]
-        slower.mute = slower.rate_bytes_per_s < MUTE_BYTES_PER_S
+        for slower in chosen.peers:
+            self._peers[slower].mute = not self._peers[slower].sends
         return self._assign(peer, chosen, now)
 
     # --- what comes of it ---------------------------------------------------------------------------------------------

@@ -48,6 +48,14 @@ def test_no_third_peer_is_asked_where_the_first_is_only_slow():
     assert picker.duplicate(THIRD, LATER * 100) == []
 
 
+def test_a_third_peer_is_asked_once_the_first_has_stopped_sending():
+    picker = picker_with(MUTE, SECOND, THIRD)
+    picker.measured(MUTE, 2_000.0, snubbed=False)
+    picker.duplicate(SECOND, LATER)
+    picker.measured(MUTE, 100.0, snubbed=False)
+    assert picker.duplicate(THIRD, LATER * 2) == [PAGE]
+
+
 def test_a_mute_peer_is_not_asked_first_again_until_it_sends():
     picker = picker_with(MUTE, SECOND)
     picker.duplicate(SECOND, LATER)
