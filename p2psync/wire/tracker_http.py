@@ -95,8 +95,17 @@ def _parameters(query: bytes) -> dict[bytes, bytes]:
         name, _, value = part.partition(b"=")
         if name == b"info_hash" and name in values:
             raise RemoteProtocolError("an announce names one info_hash")
-        values[name] = unquote_to_bytes(value) if b"%" in value else value
+        values[name] = _unquoted(value) if b"%" in value else value
     return values
+
+
+def _unquoted(value: bytes) -> bytes:
+    """Return what is percent-encoded; many clients encode every byte, which can be read in a tenth of the time."""
+    digits = value.replace(b"%", b"")
+    if value[::3].count(b"%") * 3 == len(value) == len(digits) // 2 * 3 and digits.isalnum():
+        with suppress(ValueError):
+            return bytes.fromhex(digits.decode("ascii"))
+    return unquote_to_bytes(value)
 
 
 def _identifier(values: Mapping[bytes, bytes], name: bytes, length: int) -> bytes:

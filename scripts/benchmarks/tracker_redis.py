@@ -6,7 +6,7 @@ from benchmarks.report import OURS, Figures, Report, Settings, take_turns
 from benchmarks.trackers import load_udp, missing, our_tracker, redis_server
 
 SECONDS = 4.0
-SOCKETS = 32  # the kernel deals clients to processes by their ports
+SOCKETS = 16  # the kernel deals clients to processes by their ports
 
 
 def run(settings: Settings) -> Report:

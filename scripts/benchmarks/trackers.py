@@ -27,6 +27,10 @@ class Tracker:
     port: int
     pids: tuple[int, ...]
 
+    def cpu_s(self) -> float:
+        fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self.pids]
+        return sum(int(field) for of_one in fields for field in of_one[11:13]) / os.sysconf("SC_CLK_TCK")
+
     def memory_bytes(self) -> int:
         lines = [line for pid in self.pids for line in Path(f"/proc/{pid}/status").read_text().splitlines()]
         return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS"))
@@ -117,7 +121,12 @@ def load_http(scratch: Path, port: int, seconds: float, *, closes: bool = False,
     latency = _LATENCY.search(output)
     assert latency, output
     rate_line = next(line for line in output.splitlines() if line.startswith("Requests/sec"))
-    return {"answers_per_s": float(rate_line.split()[1]), "p99_s": float(latency[1]) * _UNITS[latency[2]]}
+    answered = int(output.partition(" requests in ")[0].split()[-1])
+    return {
+        "answers_per_s": float(rate_line.split()[1]),
+        "answered": answered,
+        "p99_s": float(latency[1]) * _UNITS[latency[2]],
+    }
 
 
 def write_hashes(scratch: Path) -> Path:

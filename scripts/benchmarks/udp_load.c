@@ -2,7 +2,7 @@
  *
  *   udp_load PORT SECONDS SWARMS SOCKETS RATE [PEERS]
  *
- * RATE 0: as fast as answers come, 64 announces under way at each socket. Otherwise so many announces a second at even
+ * RATE 0: as fast as answers come, 64 announces under way at a socket, 256 at all of them. Otherwise so many announces a second at even
  * distances, whether answers come or not; latencies count from the moment an announce was due.
  * PEERS: stop after so many announces instead, each of another peer, spread evenly over the swarms.
  * Swarm number i has the info hash i * 0x9E3779B97F4A7C15 mod 2^64 as 8 little-endian bytes, twice, then four zero bytes.
@@ -17,7 +17,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-enum { WINDOW = 64, MAX_SOCKETS = 64, SLOTS = 1 << 20, LOST_AFTER_MS = 250 };
+enum { MAX_FLYING = 256, MAX_SOCKETS = 64, SLOTS = 1 << 20, LOST_AFTER_MS = 250 };
 
 static int sockets[MAX_SOCKETS], flying[MAX_SOCKETS];
 static double last_heard[MAX_SOCKETS];
@@ -115,7 +115,7 @@ int main(int argc, char **argv) {
     if (argc < 6) return 2;
     double seconds = atof(argv[2]), rate = atof(argv[5]);
     long swarms = atol(argv[3]), peers = argc > 6 ? atol(argv[6]) : 0;
-    int count = atoi(argv[4]);
+    int count = atoi(argv[4]), window = count > 4 ? MAX_FLYING / count : 64;
     latencies = malloc(SLOTS * sizeof *latencies);
     if (count > MAX_SOCKETS || !connect_all(atoi(argv[1]), count)) {
         fprintf(stderr, "no answer to connect\n");
@@ -130,7 +130,7 @@ int main(int argc, char **argv) {
         else
             for (int i = 0; i < count; i++) {
                 if (time - last_heard[i] > LOST_AFTER_MS / 1e3) flying[i] = 0;
-                while (flying[i] < WINDOW && (!peers || sent < peers + 1000)) announce(i, swarms, peers, now());
+                while (flying[i] < window && (!peers || sent < peers + 1000)) announce(i, swarms, peers, now());
             }
         struct timespec pause = {0, rate > 0 ? 100000 : 50000000};
         ppoll(ready, count, &pause, NULL);

@@ -1,11 +1,15 @@
 """Whatever a stranger sends, the tracker and its client bear it: the targets of `./scripts/fuzz`, with Hypothesis."""
 
+from urllib.parse import quote, unquote_to_bytes
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from p2psync.errors import RemoteProtocolError
 from p2psync.wire import tracker_udp
 from p2psync.wire.announce import Announce
+from p2psync.wire.tracker_http import parse_announce_query
 from scripts.fuzzing.targets import IDS, IP4, SEEDS, SERVICE, TARGETS, now_
 
 VALUES = st.one_of(
@@ -68,3 +72,21 @@ def test_announces_of_any_numbers_are_read_as_sent_and_answered(announce, option
 def test_any_path_survives_the_options(path):
     packet = tracker_udp.encode_announce(bytes(8), bytes(4), Announce(bytes(20), bytes(20), 1), url_data=path)
     assert tracker_udp.parse_url_data(packet[98:]) == path
+
+
+@given(value=st.lists(st.sampled_from([b"%", b"4", b"a", b"g", b" ", b"%41", b"%aF"])).map(b"".join))
+def test_odd_percent_encoding_is_read_as_others_read_it(value):
+    identifier = unquote_to_bytes(value)
+    query = b"info_hash=%b&peer_id=%b&port=1" % (value, b"p" * 20)
+    if len(identifier) == 20:
+        assert parse_announce_query(query).info_hash == identifier
+    else:
+        with pytest.raises(RemoteProtocolError):
+            parse_announce_query(query)
+
+
+@given(octets=st.binary(min_size=20, max_size=20))
+def test_any_hash_survives_full_and_partial_percent_encoding(octets):
+    for text in ("".join(f"%{octet:02x}" for octet in octets), quote(octets)):
+        query = f"info_hash={text}&peer_id={'p' * 20}&port=1"
+        assert parse_announce_query(query.encode()).info_hash == octets
