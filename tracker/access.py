@@ -20,14 +20,41 @@ class Mode(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Which swarms are served: all, those listed, or all but those."""
+    """Which swarms are served, and to whom.
+
+    Attributes:
+        mode: All swarms, those listed, or all but those.
+        hashes: Those listed.
+        keys: If there are any, clients must have one of them in the tracker's URL: `/KEY/announce`.
+    """
 
     mode: Mode = Mode.OPEN
     hashes: frozenset[InfoHash] = frozenset()
+    keys: frozenset[bytes] = frozenset()
 
     def permits(self, info_hash: InfoHash) -> bool:
         """Say whether a swarm is served."""
         return self.mode is Mode.OPEN or (info_hash in self.hashes) is (self.mode is Mode.ALLOW)
+
+    def admits(self, key: bytes) -> bool:
+        """Say whether a client that has this key in its URL is served."""
+        return not self.keys or key in self.keys
+
+
+def parse_keys(text: str, *, source: str) -> frozenset[bytes]:
+    """Read a list of access keys, one a line, letters and digits; blank lines and what follows `#` are skipped.
+
+    Args:
+        text: The file.
+        source: Its name, for errors.
+
+    Raises:
+        ConfigError: A key could not stand in a URL, or there is none, which would admit everybody.
+    """
+    keys = [line.partition("#")[0].strip() for line in text.splitlines()]
+    if not all(key.isascii() and key.isalnum() for key in keys if key) or not any(keys):
+        raise ConfigError(f"{source}: an access key is a word of letters and digits, and there must be at least one")
+    return frozenset(key.encode() for key in keys if key)
 
 
 def parse_hashes(text: str, *, source: str) -> frozenset[InfoHash]:

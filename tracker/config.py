@@ -43,6 +43,7 @@ class Settings:
     snapshot: str
     access: str
     access_list: str
+    access_keys: str
     trusted_proxies: tuple[Network, ...]
     status_from: tuple[Network, ...]
     log_format: str

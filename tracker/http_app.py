@@ -11,6 +11,7 @@ from p2psync.wire.tracker_http import (
     encode_failure,
     encode_peer_list,
     encode_scrape,
+    parse_access_key,
     parse_announce_query,
     parse_scrape_query,
 )
@@ -59,7 +60,7 @@ class HttpApp:
             ip = self._origin(request, sender)
             if request.method == b"GET" and request.path.endswith(b"/announce"):
                 try:
-                    arrivals.append((ip, parse_announce_query(request.query)))
+                    arrivals.append((ip, parse_announce_query(request.query, parse_access_key(request.path))))
                     announcing.append(number)
                 except RemoteProtocolError as error:
                     self._telemetry.count_malformed(Via.HTTP)
@@ -88,16 +89,16 @@ class HttpApp:
         if request.method != b"GET":
             return encode_response(b"only GET is answered here\n", status=405, keep_alive=request.keep_alive)
         if request.path.endswith(b"/scrape"):
-            return encode_response(await self._scrape(request.query, now), keep_alive=request.keep_alive)
+            return encode_response(await self._scrape(request, now), keep_alive=request.keep_alive)
         status, body, content_type = await self._status(request.path, now, trusted=contains(self._status_from, ip))
         return encode_response(body, status=status, content_type=content_type, keep_alive=request.keep_alive)
 
-    async def _scrape(self, query: bytes, now: float) -> bytes:
+    async def _scrape(self, request: Request, now: float) -> bytes:
         try:
-            hashes = parse_scrape_query(query, limit=MAX_SCRAPE_HASHES)
+            hashes = parse_scrape_query(request.query, limit=MAX_SCRAPE_HASHES)
             if not hashes:
                 return encode_failure("a scrape names at least one info_hash")
-            counts = await self._service.scrape(hashes, now)
+            counts = await self._service.scrape(hashes, now, access_key=parse_access_key(request.path))
         except RemoteProtocolError as error:
             return encode_failure(str(error))
         except StoreUnavailableError:

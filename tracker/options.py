@@ -110,6 +110,7 @@ OPTIONS = (
         "access", _one_of(*Mode), "open", "open: serve all swarms; allow, deny: only, or all but, those of access_list"
     ),
     Option("access_list", _text, "", "file of info hashes, one a line in hex; read again on SIGHUP"),
+    Option("access_keys", _text, "", "file of keys, one a line: only /KEY/announce is served; read again on SIGHUP"),
     Option("interval_s", _number(5, 86400), 1800, "seconds between two announces of a peer"),
     Option("min_interval_s", _number(1, 86400), 60, "what clients are asked not to go below"),
     Option("small_swarm_interval_s", _number(1, 86400), 60, "the interval while a swarm is small"),

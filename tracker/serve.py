@@ -14,7 +14,8 @@ from pathlib import Path
 import trio
 
 from p2psync.errors import ConfigError, StoreError
-from tracker.access import Access, Mode, parse_hashes
+from p2psync.ids import InfoHash
+from tracker.access import Access, Mode, parse_hashes, parse_keys
 from tracker.config import Settings
 from tracker.connection_id import KEY_BYTES, ConnectionIds
 from tracker.http_app import HttpApp
@@ -143,13 +144,20 @@ def _reload(settings: Settings, service: TrackerService, tls: ssl.SSLContext | N
 
 def _load_access(settings: Settings) -> Access:
     mode = Mode(settings.access)
-    if mode is Mode.OPEN:
-        return Access()
+    hashes: frozenset[InfoHash] = frozenset()
+    keys: frozenset[bytes] = frozenset()
+    if mode is not Mode.OPEN:
+        hashes = parse_hashes(_read_list("access_list", settings.access_list), source=settings.access_list)
+    if settings.access_keys:
+        keys = parse_keys(_read_list("access_keys", settings.access_keys), source=settings.access_keys)
+    return Access(mode, hashes, keys)
+
+
+def _read_list(option: str, path: str) -> str:
     try:
-        text = Path(settings.access_list).read_text("ascii", "replace")
+        return Path(path).read_text("ascii", "replace")
     except OSError as error:
-        raise ConfigError(f"access_list {settings.access_list} cannot be read: {error.strerror}") from error
-    return Access(mode, parse_hashes(text, source=settings.access_list))
+        raise ConfigError(f"{option} {path} cannot be read: {error.strerror}") from error
 
 
 def _load_tls(settings: Settings) -> ssl.SSLContext | None:

@@ -87,6 +87,7 @@ class Answer(NamedTuple):
 
 
 _NO_PORT = Refusal(Outcome.MALFORMED, "port must be a number from 1 to 65535", None)
+_NO_KEY = Refusal(Outcome.DENIED, "this tracker wants a key in its URL: /KEY/announce", None)
 _DENIED = Refusal(Outcome.DENIED, "this tracker does not serve this torrent", None)
 _RATE_LIMITED = Refusal(Outcome.RATE_LIMITED, "too many announces from your address", 5)
 _FULL = Refusal(Outcome.FULL, "this tracker serves as many torrents as it can", 30)
@@ -134,12 +135,15 @@ class TrackerService:
             return [refusal or _STORE_AWAY for refusal in refusals]
         return [refusal or self._answer(next(views), interval_s) for refusal in refusals]
 
-    async def scrape(self, hashes: Sequence[InfoHash], now: float) -> dict[InfoHash, SwarmCounts]:
-        """Return the counts of those swarms that are served, zeroes where nobody is known.
+    async def scrape(
+        self, hashes: Sequence[InfoHash], now: float, *, access_key: bytes = b""
+    ) -> dict[InfoHash, SwarmCounts]:
+        """Return the counts of those swarms that are served to whoever has this key, zeroes where nobody is known.
 
         Raises:
             StoreUnavailableError: As it says.
         """
+        hashes = hashes if self.access.admits(access_key) else ()
         served = [info_hash for info_hash in dict.fromkeys(hashes) if self.access.permits(info_hash)]
         return dict(zip(served, await self.store.scrape(served, now), strict=True))
 
@@ -148,12 +152,15 @@ class TrackerService:
             return _NO_PORT
         if not is_loopback(ip) and not self._rates.admit(owner(ip), now):
             return _RATE_LIMITED
-        if not self.access.permits(announce.info_hash):
+        access = self.access
+        if access.keys and not access.admits(announce.access_key):
+            return _NO_KEY
+        if not access.permits(announce.info_hash):
             return _DENIED
         return None
 
     def _update(self, ip: bytes, announce: Announce, life_s: int) -> PeerUpdate:
-        info_hash, peer_id, port, _, _, left, event, numwant, key, compact, no_peer_id, claimed_ip = announce
+        info_hash, peer_id, port, _, _, left, event, numwant, key, compact, no_peer_id, claimed_ip, _ = announce
         if claimed_ip and self.policy.claimed_ip and is_private(ip):
             ip = _believable(claimed_ip, ip)
         most = self.policy.max_numwant

@@ -54,6 +54,7 @@ class Announce(NamedTuple):
         compact: False if it asks for a list of dictionaries.
         no_peer_id: True if those need no peer ids.
         claimed_ip: 4 or 16 bytes it wants to be known by, or empty.
+        access_key: What stands before `announce` in the tracker's URL, where some trackers want a key.
     """
 
     info_hash: InfoHash
@@ -68,6 +69,7 @@ class Announce(NamedTuple):
     compact: bool = True
     no_peer_id: bool = False
     claimed_ip: bytes = b""
+    access_key: bytes = b""
 
 
 class SwarmCounts(NamedTuple):

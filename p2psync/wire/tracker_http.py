@@ -43,8 +43,18 @@ _EVENT_NAMES = {int(event): name.decode() for name, event in _EVENTS.items()}
 # --- queries, as a tracker reads them ---
 
 
-def parse_announce_query(query: bytes) -> Announce:
+def parse_access_key(path: bytes) -> bytes:
+    """Return KEY of a path `/KEY/announce` or `/KEY/scrape`, empty where there is none; a query may follow."""
+    before, _, _ = path.partition(b"?")[0].rpartition(b"/")
+    return before.rpartition(b"/")[2]
+
+
+def parse_announce_query(query: bytes, access_key: bytes = b"") -> Announce:
     """Read the query string of an announce; what is optional and absent has its default, what is unknown is skipped.
+
+    Args:
+        query: What followed the `?`.
+        access_key: From the path.
 
     Raises:
         RemoteProtocolError: With the sentence that the client's user should see.
@@ -66,6 +76,7 @@ def parse_announce_query(query: bytes) -> Announce:
         values.get(b"compact") != b"0",
         values.get(b"no_peer_id") == b"1",
         _claimed_ip(values),
+        access_key,
     )
 
 

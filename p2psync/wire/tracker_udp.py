@@ -21,6 +21,7 @@ from p2psync.errors import RemoteProtocolError
 from p2psync.ids import INFO_HASH_BYTES, InfoHash
 from p2psync.wire.announce import Announce, SwarmCounts, TrackerAnswer, TrackerRefusalError, one_line
 from p2psync.wire.compact import ENTRY4_BYTES, parse_peers
+from p2psync.wire.tracker_http import parse_access_key
 
 MAGIC = bytes.fromhex("0000041727101980")
 MAX_PACKET_BYTES = 2048
@@ -30,6 +31,7 @@ CONNECTION_ID_BYTES = 8
 _HEAD_BYTES = 16
 _ANSWER_HEAD_BYTES = 20
 _ANNOUNCE = struct.Struct(">16x20s20sQQQI4xIiH")
+_PLAIN_OPTIONS_BYTES = 2 + len("/announce")
 _ANSWER = struct.Struct(">I4sIII")
 _COUNTS = struct.Struct(">III")
 CONNECT, ANNOUNCE, SCRAPE, ERROR = (action.to_bytes(4, "big") for action in range(4))
@@ -51,7 +53,7 @@ def split_head(packet: bytes) -> tuple[bytes, bytes, bytes]:
 
 
 def parse_announce(packet: bytes) -> Announce:
-    """Read an announce; options are left unread, its port may be 0, its event any number.
+    """Read an announce; its port may be 0, its event any number; of its options the path of the URL (BEP 41) counts.
 
     Raises:
         RemoteProtocolError: It is too short.
@@ -59,7 +61,10 @@ def parse_announce(packet: bytes) -> Announce:
     if len(packet) < _ANNOUNCE.size:
         raise RemoteProtocolError("an announce of too few bytes")
     info_hash, peer_id, downloaded, left, uploaded, event, key, numwant, port = _ANNOUNCE.unpack_from(packet)
-    return Announce(info_hash, peer_id, port, uploaded, downloaded, left, event, numwant, key)
+    announce = Announce(info_hash, peer_id, port, uploaded, downloaded, left, event, numwant, key)
+    if len(packet) <= _ANNOUNCE.size + _PLAIN_OPTIONS_BYTES:
+        return announce  # no options, or but the `/announce` of a URL without a key
+    return announce._replace(access_key=parse_access_key(parse_url_data(packet[_ANNOUNCE.size :])))
 
 
 def parse_scrape(packet: bytes) -> list[InfoHash]:

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p2psync.errors import ConfigError
-from tracker.access import Access, Mode, RateLimiter, parse_hashes
+from tracker.access import Access, Mode, RateLimiter, parse_hashes, parse_keys
 
 HASH = "0123456789abcdef0123456789ABCDEF01234567"
 
@@ -16,6 +16,22 @@ def test_a_list_has_a_hash_a_line_and_comments():
 def test_wrong_lines_are_named():
     with pytest.raises(ConfigError, match=r"list: .* line 2, 4$"):
         parse_hashes(f"{HASH}\nnonsense\n\n{HASH}00\n{HASH}", source="list")
+
+
+def test_keys_are_words_one_a_line():
+    keys = parse_keys("# members\nabc123\n  XYZ  # the lab\n", source="keys")
+    assert keys == {b"abc123", b"XYZ"}
+    assert Access(keys=keys).admits(b"XYZ")
+    assert not Access(keys=keys).admits(b"")
+    assert Access().admits(b"")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "# none\n", "two words", "a/b", "schl\N{LATIN SMALL LETTER U WITH DIAERESIS}ssel", "a\n-"]
+)
+def test_a_list_of_keys_that_cannot_be_is_refused(text):
+    with pytest.raises(ConfigError, match="keys: an access key"):
+        parse_keys(text, source="keys")
 
 
 def test_an_empty_list_is_a_list():

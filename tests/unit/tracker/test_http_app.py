@@ -4,6 +4,7 @@ import random
 import pytest
 
 from p2psync.bencoding import decode
+from tracker.access import Access
 from tracker.http_app import HttpApp
 from tracker.http_parser import RequestReader
 from tracker.memory_swarms import MemorySwarms
@@ -23,9 +24,9 @@ class Away(MemorySwarms):
         raise StoreUnavailableError
 
 
-def make(store=None, **options):
+def make(store=None, *, access=None, **options):
     store = store or MemorySwarms(random.Random(0))
-    service = TrackerService(store, Policy(jitter=0.0), random.Random(0))
+    service = TrackerService(store, Policy(jitter=0.0), random.Random(0), access)
     return HttpApp(service, Telemetry(store), status_from=[LOCAL], **options)
 
 
@@ -45,6 +46,16 @@ async def fields(app, target, **how):
 @pytest.mark.parametrize("path", ["/announce", "/secret-key/announce", "/a/b/announce"])
 async def test_announces_are_answered_with_and_without_a_key_in_the_path(path):
     assert (await fields(make(), f"{path}?{BASE}"))[b"peers"] == b""
+
+
+async def test_a_tracker_with_keys_serves_those_who_have_one():
+    app = make(access=Access(keys=frozenset({b"member"})))
+    assert b"peers" in await fields(app, f"/member/announce?{BASE}")
+    scraped = await fields(app, f"/member/scrape?info_hash={'a' * 20}")
+    assert scraped[b"files"][b"a" * 20][b"incomplete"] == 1
+    for path in ("/announce", "/stranger/announce", "/member/x/announce", "//announce"):
+        assert b"key" in (await fields(app, f"{path}?{BASE}"))[b"failure reason"]
+    assert (await fields(app, f"/scrape?info_hash={'a' * 20}"))[b"files"] == {}
 
 
 async def test_failures_have_status_200_because_clients_read_no_other():

@@ -166,6 +166,17 @@ async def test_a_scrape_while_the_store_is_away_is_left_in_silence():
     assert await ask(make(store=Away(random.Random(0))), udp.encode_scrape(cid, TX, [HASH])) == b""
 
 
+async def test_a_key_comes_in_the_options_of_bep_41():
+    app = make(access=Access(keys=frozenset({b"member"})))
+    assert udp.parse_announce_answer(await ask(app, announcing(url_data=b"/member/announce?x=/y/")), TX)
+    for path in (b"", b"/announce", b"/stranger/announce"):
+        answer = await ask(app, announcing(url_data=path))
+        with pytest.raises(TrackerRefusalError, match="key"):
+            udp.parse_announce_answer(answer, TX)
+    cid = IDS.issue(IP, WALL)
+    assert udp.parse_scrape_answer(await ask(app, udp.encode_scrape(cid, TX, [HASH])), TX)[0].incomplete == 0
+
+
 async def test_a_batch_is_answered_one_by_one():
     app = make()
     packets = [udp.encode_connect(TX), b"garbage", announcing(1), announcing(2), announcing(3)[:50]]

@@ -74,6 +74,15 @@ def test_the_path_travels_as_libtorrent_sends_it():
     assert udp.parse_url_data(b"\2\x09/announce") == b"/announce"
 
 
+@pytest.mark.parametrize(
+    ("path", "key"),
+    [(b"/k3y/announce", b"k3y"), (b"/announce", b""), (b"/a/k3y/announce?x=/no/", b"k3y"), (b"", b""), (b"k", b"")],
+)
+def test_the_path_may_hold_a_key(path, key):
+    packet = udp.encode_announce(CID, TX, ANNOUNCE, url_data=path)
+    assert udp.parse_announce(packet) == ANNOUNCE._replace(access_key=key)
+
+
 def test_long_paths_are_cut_and_joined():
     path = bytes(range(1, 256)) * 3
     options = udp.encode_announce(CID, TX, ANNOUNCE, url_data=path)[98:]
