@@ -126,6 +126,9 @@ async def test_a_full_redis_is_as_good_as_none(server):
     await trio.to_thread.run_sync(server.configure, "maxmemory", "1")
     with pytest.raises(StoreUnavailableError):
         await swarms.announce([update(2)], 1000.0)
+    for now in (1000.2, 1000.9):
+        with pytest.raises(StoreUnavailableError):
+            await swarms.tend(now)
     await trio.to_thread.run_sync(server.configure, "maxmemory", "0")
     await swarms.tend(1001.0)
     assert await swarms.announce([update(2)], 1001.0)
