@@ -16,6 +16,7 @@ from p2psync.swarm.outbox import Outbox
 from p2psync.swarm.pace import Pace
 from p2psync.swarm.uploads import FrameSize, WantQueue, frames
 from p2psync.wire import limits
+from p2psync.wire.buffers import BufferPool
 from p2psync.wire.connection import Connection
 from p2psync.wire.messages import Blocks, Buffer, Bye, Cancel, Hello, Message, Part, Ping, Pong, Want
 
@@ -75,7 +76,15 @@ class Link:
         standing: How the head that it offers compared with the newest we had seen when it came.
     """
 
-    def __init__(self, stream: Stream, *, number: int, dialled: PeerAddress | None = None, host: str = "") -> None:
+    def __init__(
+        self,
+        stream: Stream,
+        buffers: BufferPool,
+        *,
+        number: int,
+        dialled: PeerAddress | None = None,
+        host: str = "",
+    ) -> None:
         now = trio.current_time()
         self.number = number
         self.dialled = dialled
@@ -95,7 +104,7 @@ class Link:
         self._life = LifeWatch(now)
         self._sending_since: float | None = None
         self._stream = stream
-        self._connection = Connection(accepting=dialled is None)
+        self._connection = Connection(accepting=dialled is None, buffers=buffers)
         self._outbox = Outbox()
         self._frame_size = FrameSize()
         self._wanted = trio.Event()

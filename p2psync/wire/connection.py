@@ -6,6 +6,7 @@ from enum import Enum, auto
 from p2psync.errors import LocalProtocolError, P2PSyncError, RemoteProtocolError
 from p2psync.ids import BlockId
 from p2psync.wire import limits
+from p2psync.wire.buffers import BufferPool
 from p2psync.wire.framing import Frame, FrameReader, frame_header
 from p2psync.wire.messages import (
     MAX_BODY_BYTES,
@@ -65,9 +66,11 @@ class Connection:
 
     Args:
         accepting: True on the side that accepted the stream, which speaks first.
+        buffers: Where payload is received.
     """
 
-    def __init__(self, *, accepting: bool) -> None:
+    def __init__(self, *, accepting: bool, buffers: BufferPool) -> None:
+        self._buffers = buffers
         self.ours = State.OPENING if accepting else State.WAITING
         self.theirs = State.WAITING if accepting else State.OPENING
         self._reader = FrameReader(self._place, {Kind.PART: PART_HEAD.size}, frozenset({Kind.BLOCKS, Kind.PART}))
@@ -89,7 +92,7 @@ class Connection:
         """Take note that `count` bytes were put at `writable()`, 0 at the end of the stream; return what they complete.
 
         A block that came in parts is returned as Blocks when its last part is in. Payloads belong to the caller:
-        their buffers are never written again.
+        their buffers are not written again while it holds them.
 
         Raises:
             RemoteProtocolError: The peer broke the protocol; the connection is of no use afterwards.
@@ -142,13 +145,13 @@ class Connection:
         if kind == Kind.PART:
             id_, total, offset = PART_HEAD.unpack(prefix)
             return self._place_part(id_, total, offset, length)
-        return memoryview(bytearray(length))
+        return self._buffers.take(length)
 
     def _place_part(self, id_: BlockId, total: int, offset: int, length: int) -> memoryview:
         if not offset:
             if not 0 < total <= limits.MAX_PART_TOTAL_BYTES:
                 raise RemoteProtocolError(f"a block of {total} bytes")
-            self._part_id, self._part, self._part_filled = id_, memoryview(bytearray(total)), 0
+            self._part_id, self._part, self._part_filled = id_, self._buffers.take(total), 0
         if (id_, total, offset) != (self._part_id, len(self._part), self._part_filled):
             raise RemoteProtocolError("a part that does not continue the block before it")
         if not 0 < length <= total - offset:

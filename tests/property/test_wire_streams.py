@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from p2psync.errors import RemoteProtocolError
+from p2psync.wire.buffers import BufferPool
 from p2psync.wire.connection import Connection
 from p2psync.wire.messages import Blocks, Cancel, Have, HeadOffer, Hello, Message, Missing, Part, Ping, Pong, Want
 
@@ -28,7 +29,10 @@ messages = st.one_of(
 
 
 def ready() -> Connection:
-    connection, other = Connection(accepting=True), Connection(accepting=False)
+    connection, other = (
+        Connection(accepting=True, buffers=BufferPool()),
+        Connection(accepting=False, buffers=BufferPool()),
+    )
     feed(other, b"".join(connection.send(Hello())), [])
     feed(connection, b"".join(other.send(Hello())), [])
     return connection

@@ -7,6 +7,7 @@ import pytest
 from p2psync.bencoding import encode
 from p2psync.errors import LocalProtocolError, RemoteProtocolError
 from p2psync.wire import limits
+from p2psync.wire.buffers import BufferPool
 from p2psync.wire.connection import TRANSITIONS, Connection, State, Step, next_state
 from p2psync.wire.messages import Blocks, Bye, Have, HeadOffer, Hello, Kind, Message, Part, Ping, Want
 
@@ -34,7 +35,7 @@ def feed(connection: Connection, data: bytes, *, step: int = 1 << 30) -> list[Me
 
 
 def ready(*, accepting: bool = True) -> Connection:
-    connection = Connection(accepting=accepting)
+    connection = Connection(accepting=accepting, buffers=BufferPool())
     if accepting:
         connection.send(Hello())
     feed(connection, frame(Kind.HELLO, HELLO))
@@ -44,7 +45,7 @@ def ready(*, accepting: bool = True) -> Connection:
 
 
 def test_two_connections_tied_together_hear_what_the_other_says():
-    server, client = Connection(accepting=True), Connection(accepting=False)
+    server, client = Connection(accepting=True, buffers=BufferPool()), Connection(accepting=False, buffers=BufferPool())
     assert feed(client, b"".join(server.send(Hello(listen_port=7)))) == [Hello(listen_port=7)]
     assert feed(server, b"".join(client.send(Hello(agent=b"me")))) == [Hello(agent=b"me")]
     sent = [
@@ -88,7 +89,7 @@ def test_a_new_first_part_abandons_an_unfinished_block():
 
 def test_unknown_types_and_keys_are_skipped():
     body = encode({b"agent": b"x", b"features": [b"?"], b"future": [1], b"port": 0, b"version": 9})
-    connection = Connection(accepting=True)
+    connection = Connection(accepting=True, buffers=BufferPool())
     connection.send(Hello())
     assert feed(connection, frame(Kind.HELLO, body)) == [Hello(9, (b"?",), b"x", 0)]
     assert feed(connection, frame(77, b"future") + frame(Kind.PING)) == [Ping()]
@@ -156,7 +157,7 @@ def test_a_breach_of_the_protocol_is_refused(breach, sentence):
     ],
 )
 def test_a_bad_hello_is_refused(hello):
-    connection = Connection(accepting=True)
+    connection = Connection(accepting=True, buffers=BufferPool())
     connection.send(Hello())
     with pytest.raises(RemoteProtocolError):
         feed(connection, frame(Kind.HELLO, hello))
@@ -164,7 +165,7 @@ def test_a_bad_hello_is_refused(hello):
 
 @pytest.mark.parametrize("kind", [kind for kind in [*Kind, 77] if kind not in (Kind.HELLO, Kind.BYE)])
 def test_a_stranger_that_has_not_said_hello_makes_us_keep_nothing(kind):
-    connection = Connection(accepting=True)
+    connection = Connection(accepting=True, buffers=BufferPool())
     connection.send(Hello())
     body = A + struct.pack(">II", 4, 0) if kind == Kind.PART else b""
     with pytest.raises(RemoteProtocolError, match="OPENING"):
@@ -173,7 +174,7 @@ def test_a_stranger_that_has_not_said_hello_makes_us_keep_nothing(kind):
 
 def test_the_dialler_may_not_speak_before_it_has_heard_the_other_side():
     with pytest.raises(LocalProtocolError, match="WAITING"):
-        Connection(accepting=False).send(Hello())
+        Connection(accepting=False, buffers=BufferPool()).send(Hello())
 
 
 @pytest.mark.parametrize("message", [Hello(), Want([A] * 5000), HeadOffer(bytes(100_000))])

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import p2psync.wire
+from p2psync.wire.buffers import BufferPool
 from p2psync.wire.connection import Connection
 from p2psync.wire.messages import (
     Blocks,
@@ -48,14 +49,14 @@ def examples() -> dict[str, bytes]:
 
 
 def ready() -> Connection:
-    connection = Connection(accepting=True)
+    connection = Connection(accepting=True, buffers=BufferPool())
     connection.send(Hello())
     return connection
 
 
 @pytest.mark.parametrize("name", MESSAGES)
 def test_what_we_send_is_what_the_protocol_page_shows(name):
-    connection = Connection(accepting=True)
+    connection = Connection(accepting=True, buffers=BufferPool())
     if name != "hello":
         connection.send(Hello())
     assert b"".join(connection.send(MESSAGES[name])).hex() == examples()[name].hex()
