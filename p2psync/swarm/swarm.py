@@ -31,6 +31,7 @@ from p2psync.swarm.statistics import (
 from p2psync.swarm.tasks import Written
 from p2psync.wire import limits
 from p2psync.wire.buffers import BufferPool
+from p2psync.wire.compression import FEATURE
 from p2psync.wire.messages import Blocks, Farewell, Have, HeadOffer, Hello, Message, Missing, Ping
 
 TICK_S = 0.5
@@ -210,7 +211,7 @@ class Swarm:
                 self._ban(link, str(link.failure))
 
     def _hello(self) -> Hello:
-        return Hello(agent=self._context.agent.encode(), listen_port=self._context.listen_port)
+        return Hello(features=(FEATURE,), agent=self._context.agent.encode(), listen_port=self._context.listen_port)
 
     def _refusal(self, link: Link) -> bytes:
         """Return why a link is not wanted, or nothing."""

@@ -7,6 +7,7 @@ from p2psync.errors import LocalProtocolError, P2PSyncError, RemoteProtocolError
 from p2psync.ids import BlockId
 from p2psync.wire import limits
 from p2psync.wire.buffers import BufferPool
+from p2psync.wire.compression import unpack
 from p2psync.wire.framing import Frame, FrameReader, frame_header
 from p2psync.wire.messages import (
     MAX_BODY_BYTES,
@@ -17,6 +18,7 @@ from p2psync.wire.messages import (
     Hello,
     Kind,
     Message,
+    Packed,
     encode_body,
     parse_body,
 )
@@ -73,16 +75,19 @@ class Connection:
         self._buffers = buffers
         self.ours = State.OPENING if accepting else State.WAITING
         self.theirs = State.WAITING if accepting else State.OPENING
-        self._reader = FrameReader(self._place, {Kind.PART: PART_HEAD.size}, frozenset({Kind.BLOCKS, Kind.PART}))
+        self._reader = FrameReader(
+            self._place, {Kind.PART: PART_HEAD.size}, frozenset({Kind.BLOCKS, Kind.PART, Kind.PACKED})
+        )
         self._part_id = BlockId(b"")
         self._part = memoryview(b"")
         self._part_filled = 0
         self._unknown_frames = 0
+        self._unpacked_bytes = 0
 
     @property
     def payload_bytes(self) -> int:
-        """Payload received so far, that of unfinished frames included."""
-        return self._reader.payload_bytes
+        """Payload received so far, that of unfinished frames included; what came compressed counts in full."""
+        return self._reader.payload_bytes + self._unpacked_bytes
 
     def writable(self) -> memoryview:
         """Return where the next received bytes must be put; never empty."""
@@ -135,7 +140,19 @@ class Connection:
         self.theirs = next_state(self.theirs, _step(message), blame=RemoteProtocolError)
         if isinstance(message, Hello):
             self.ours = _greeted(self.ours)
-        return message
+        return self._unpack(message) if isinstance(message, Packed) else message
+
+    def _unpack(self, packed: Packed) -> Message | None:
+        body = unpack(packed)
+        self._unpacked_bytes += len(body) - len(packed.data)
+        if packed.kind != Kind.PART:
+            return parse_body(packed.kind, body)
+        head, payload = body[: PART_HEAD.size], body[PART_HEAD.size :]
+        if len(head) < PART_HEAD.size:
+            raise RemoteProtocolError(f"a part of {len(body)} bytes")
+        id_, total, offset = PART_HEAD.unpack(head)
+        self._place_part(id_, total, offset, len(payload))[:] = payload
+        return self._finish_part()
 
     def _place(self, kind: int, prefix: memoryview, length: int) -> memoryview:
         if length + len(prefix) > MAX_BODY_BYTES.get(kind, limits.MAX_UNKNOWN_BYTES):
@@ -166,6 +183,7 @@ class Connection:
         return Blocks([(self._part_id, block)])
 
 
+_PAYLOAD_KINDS = frozenset({Kind.BLOCKS, Kind.PART, Kind.PACKED})
 _STEPS: Mapping[int, Step] = {Kind.HELLO: Step.HELLO, Kind.BYE: Step.BYE}
 
 

@@ -18,6 +18,7 @@ from p2psync.wire.messages import (
     Hello,
     Kind,
     Missing,
+    Packed,
     Part,
     Ping,
     Pong,
@@ -37,6 +38,7 @@ MESSAGES = {
     "ping": Ping(),
     "pong": Pong(),
     "bye": Bye(Farewell.CLOSING),
+    "packed": Packed(Kind.BLOCKS, 56, bytes.fromhex("28b52ffd20389d00005800000001aa000000106869020039b934400b")),
 }
 
 
