@@ -10,14 +10,31 @@ from p2psync.ids import BlockId, DeviceId, PeerAddress
 from p2psync.manifest.head import Standing
 from p2psync.store.base import Payload
 from p2psync.store.threaded import ThreadedStore
+from p2psync.swarm.compressing import Compressing
 from p2psync.swarm.flow import LifeWatch, Meter, PeerFlow, Pulse
 from p2psync.swarm.holdings import Holdings
-from p2psync.swarm.outbox import Outbox
+from p2psync.swarm.outbox import Outbox, PayloadMessage
 from p2psync.swarm.pace import Pace
 from p2psync.swarm.uploads import FrameSize, WantQueue, frames
 from p2psync.wire import limits
+from p2psync.wire.buffers import BufferPool
+from p2psync.wire.compression import FEATURE, pack
 from p2psync.wire.connection import Connection
-from p2psync.wire.messages import Blocks, Buffer, Bye, Cancel, Hello, Message, Part, Ping, Pong, Want
+from p2psync.wire.messages import (
+    Blocks,
+    Buffer,
+    Bye,
+    Cancel,
+    Hello,
+    Message,
+    Missing,
+    Packed,
+    Part,
+    Ping,
+    Pong,
+    Want,
+    payload_bytes,
+)
 
 READ_IDS = 128
 """Small blocks that one hop to the store reads."""
@@ -75,7 +92,15 @@ class Link:
         standing: How the head that it offers compared with the newest we had seen when it came.
     """
 
-    def __init__(self, stream: Stream, *, number: int, dialled: PeerAddress | None = None, host: str = "") -> None:
+    def __init__(
+        self,
+        stream: Stream,
+        buffers: BufferPool,
+        *,
+        number: int,
+        dialled: PeerAddress | None = None,
+        host: str = "",
+    ) -> None:
         now = trio.current_time()
         self.number = number
         self.dialled = dialled
@@ -95,9 +120,10 @@ class Link:
         self._life = LifeWatch(now)
         self._sending_since: float | None = None
         self._stream = stream
-        self._connection = Connection(accepting=dialled is None)
+        self._connection = Connection(accepting=dialled is None, buffers=buffers)
         self._outbox = Outbox()
         self._frame_size = FrameSize()
+        self._compressing = Compressing()
         self._wanted = trio.Event()
         self._early: list[Message] = []
         self._scope = trio.CancelScope()
@@ -239,21 +265,22 @@ class Link:
         while True:
             messages = await self._outbox.take()
             self._sending_since = began = trio.current_time()
-            await self._write(messages)
+            sent_bytes = await self._write(messages)
             self._sending_since = None
-            if isinstance(messages[-1], Blocks | Part):
-                self._frame_size.sent(trio.current_time() - began)
+            if isinstance(messages[-1], Blocks | Part | Packed):
+                took_s = trio.current_time() - began
+                self._frame_size.sent(took_s)
+                self._compressing.sent(sent_bytes, took_s)
 
-    async def _write(self, messages: Sequence[Message]) -> None:
+    async def _write(self, messages: Sequence[Message]) -> int:
         buffers: list[Buffer] = []
         for message in messages:
             buffers += self._connection.send(message)
-            if isinstance(message, Blocks):
-                self.uploaded_bytes += sum([len(data) for _, data in message.blocks])
-            elif isinstance(message, Part):
-                self.uploaded_bytes += len(message.payload)
-        self.sent_bytes += sum(map(len, buffers))
+            self.uploaded_bytes += payload_bytes(message)
+        sent_bytes = sum(map(len, buffers))
+        self.sent_bytes += sent_bytes
         await self._stream.send_all(buffers)
+        return sent_bytes
 
     async def _serve_loop(self, store: ThreadedStore) -> None:
         while True:
@@ -265,7 +292,13 @@ class Link:
             ids = ids[: len(payloads)]
             self.wants.drop(ids)
             for message in frames(ids, payloads, self._frame_size.limit_bytes):
-                await self._outbox.put_payload(message)
+                await self._outbox.put_payload(await self._compressed(store, message))
+
+    async def _compressed(self, store: ThreadedStore, message: Blocks | Part | Missing) -> PayloadMessage:
+        if isinstance(message, Missing) or FEATURE not in self.hello.features or not self._compressing.wants():
+            return message
+        packed = await store.compute(pack, message)
+        return packed if self._compressing.is_worthwhile(packed.length, len(packed.data)) else message
 
     @staticmethod
     async def _read(store: ThreadedStore, ids: Sequence[BlockId]) -> Sequence[Payload | None]:

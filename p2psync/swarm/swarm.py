@@ -30,6 +30,8 @@ from p2psync.swarm.statistics import (
 )
 from p2psync.swarm.tasks import Written
 from p2psync.wire import limits
+from p2psync.wire.buffers import BufferPool
+from p2psync.wire.compression import FEATURE
 from p2psync.wire.messages import Blocks, Farewell, Have, HeadOffer, Hello, Message, Missing, Ping
 
 TICK_S = 0.5
@@ -76,6 +78,7 @@ class Swarm:
         self._to_announce = trio.Event()
         self._links: dict[int, Link] = {}
         self._numbers = count(1)
+        self._buffers = BufferPool()
         self._uploaded_bytes = 0
         self._running = False
 
@@ -98,7 +101,7 @@ class Swarm:
 
     async def accept(self, stream: Stream, *, host: str = "") -> None:
         """Run an accepted, authenticated stream until it ends; `host` is where it comes from, to dial back later."""
-        await self._run_link(Link(stream, number=next(self._numbers), host=host))
+        await self._run_link(Link(stream, self._buffers, number=next(self._numbers), host=host))
 
     def add_addresses(self, addresses: Sequence[PeerAddress]) -> None:
         """Try these addresses from now on."""
@@ -186,7 +189,7 @@ class Swarm:
         return [link.device for link in self._links.values()]
 
     async def _run_dialled(self, stream: Stream, address: PeerAddress) -> None:
-        link = Link(stream, number=next(self._numbers), dialled=address)
+        link = Link(stream, self._buffers, number=next(self._numbers), dialled=address)
         self._book.linked(address, link.device)
         began = trio.current_time()
         await self._run_link(link)
@@ -208,7 +211,7 @@ class Swarm:
                 self._ban(link, str(link.failure))
 
     def _hello(self) -> Hello:
-        return Hello(agent=self._context.agent.encode(), listen_port=self._context.listen_port)
+        return Hello(features=(FEATURE,), agent=self._context.agent.encode(), listen_port=self._context.listen_port)
 
     def _refusal(self, link: Link) -> bytes:
         """Return why a link is not wanted, or nothing."""
