@@ -13,13 +13,19 @@ from p2psync.cli.options import (
     Directory,
     Exact,
     Json,
+    LimitDown,
+    LimitPeerDown,
+    LimitPeerUp,
+    LimitUp,
     Link,
     Listen,
     NoLan,
+    NoLimitLan,
     Peers,
     Target,
     Timeout,
     Trackers,
+    read_limits,
     read_peers,
     read_tiers,
 )
@@ -29,6 +35,7 @@ from p2psync.sharelink import parse_link
 
 if TYPE_CHECKING:
     from p2psync.node.events import NodeEvent
+    from p2psync.node.limits import LimitOptions
     from p2psync.node.network import NetworkOptions
 
 GET_TIMEOUT_S = 600.0
@@ -70,6 +77,11 @@ def share(
     peer: Peers = [],
     listen: Listen = ANYWHERE,
     no_lan: NoLan = False,
+    limit_up: LimitUp = "",
+    limit_down: LimitDown = "",
+    limit_peer_up: LimitPeerUp = "",
+    limit_peer_down: LimitPeerDown = "",
+    no_limit_lan: NoLimitLan = False,
     sealed: Annotated[bool, typer.Option("--sealed", help="Encrypt blocks at rest (not built yet).")] = False,
     two_way: Annotated[bool, typer.Option("--two-way", help="Let others change the folder (not built yet).")] = False,
     state_dir: Annotated[
@@ -89,7 +101,8 @@ def share(
         from p2psync.node.share import ShareOptions
         from p2psync.node.share import share as run_share
 
-        options = ShareOptions(directory, _network(listen, tracker, peer, no_lan=no_lan), state_dir)
+        limits = read_limits(limit_up, limit_down, limit_peer_up, limit_peer_down, lan=not no_limit_lan)
+        options = ShareOptions(directory, _network(listen, tracker, peer, limits, no_lan=no_lan), state_dir)
         _run(lambda emit: run_share(options, emit), as_json=json)
 
 
@@ -102,6 +115,11 @@ def get(
     peer: Peers = [],
     listen: Listen = ANYWHERE,
     no_lan: NoLan = False,
+    limit_up: LimitUp = "",
+    limit_down: LimitDown = "",
+    limit_peer_up: LimitPeerUp = "",
+    limit_peer_down: LimitPeerDown = "",
+    no_limit_lan: NoLimitLan = False,
     timeout: Timeout = GET_TIMEOUT_S,
     seed: Annotated[bool, typer.Option("--seed", help="Stay when done, to serve others, until Ctrl-C.")] = False,
     only: Annotated[list[str], typer.Option("--only", metavar="GLOB", help="Only these paths (not built yet).")] = [],
@@ -117,10 +135,11 @@ def get(
             raise ConfigError("choosing paths is not built yet: leave --only away")
         from p2psync.node.follow import FollowOptions, follow
 
+        limits = read_limits(limit_up, limit_down, limit_peer_up, limit_peer_down, lan=not no_limit_lan)
         options = FollowOptions(
             parse_link(link),
             directory,
-            _network(listen, tracker, peer, no_lan=no_lan),
+            _network(listen, tracker, peer, limits, no_lan=no_lan),
             timeout_s=timeout,
             stay=seed,
             wait_for_peer=True,
@@ -138,6 +157,11 @@ def sync(
     peer: Peers = [],
     listen: Listen = ANYWHERE,
     no_lan: NoLan = False,
+    limit_up: LimitUp = "",
+    limit_down: LimitDown = "",
+    limit_peer_up: LimitPeerUp = "",
+    limit_peer_down: LimitPeerDown = "",
+    no_limit_lan: NoLimitLan = False,
     timeout: Timeout = None,
     exact: Exact = False,
     json: Json = False,
@@ -152,10 +176,11 @@ def sync(
             raise ConfigError("two-way sync is not built yet: follow with the read link instead")
         from p2psync.node.follow import FollowOptions, follow
 
+        limits = read_limits(limit_up, limit_down, limit_peer_up, limit_peer_down, lan=not no_limit_lan)
         options = FollowOptions(
             parsed,
             directory,
-            _network(listen, tracker, peer, no_lan=no_lan),
+            _network(listen, tracker, peer, limits, no_lan=no_lan),
             timeout_s=timeout,
             stay=True,
             wait_for_peer=False,
@@ -193,10 +218,13 @@ for _name, _subject in _NOT_BUILT.items():
     _refuse(_name, _subject)
 
 
-def _network(listen: str, tracker: list[str], peer: list[str], *, no_lan: bool) -> "NetworkOptions":
+def _network(
+    listen: str, tracker: list[str], peer: list[str], limits: "LimitOptions", *, no_lan: bool
+) -> "NetworkOptions":
     from p2psync.node.network import NetworkOptions
 
-    return NetworkOptions(parse_address(listen, lowest_port=0), read_tiers(tracker), read_peers(peer), lan=not no_lan)
+    address = parse_address(listen, lowest_port=0)
+    return NetworkOptions(address, read_tiers(tracker), read_peers(peer), lan=not no_lan, limits=limits)
 
 
 def _run(work: Callable[[Callable[["NodeEvent"], None]], Awaitable[None]], *, as_json: bool) -> None:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import trio
@@ -75,11 +75,10 @@ class _Follow:
         identity = followed_folder(self._folder.directory, options.link)
         ports = await open_ports(self._folder.database, options.network.listen, with_tracker=False)
         self._emit(Listening(str(ports.listen)))
-        network_options = NetworkOptions(
-            listen=options.network.listen,
+        network_options = replace(
+            options.network,
             trackers=options.network.trackers + options.link.trackers,
             peers=options.network.peers + options.link.peers,
-            lan=options.network.lan,
         )
         newest = NewestHead(self._folder.database, identity.keys)
         self._network = FolderNetwork(

@@ -12,9 +12,11 @@ from p2psync.store.base import Payload
 from p2psync.store.threaded import ThreadedStore
 from p2psync.swarm.flow import LifeWatch, Meter, PeerFlow, Pulse
 from p2psync.swarm.holdings import Holdings
+from p2psync.swarm.limiter import wire_bytes
 from p2psync.swarm.outbox import Outbox
 from p2psync.swarm.pace import Pace
-from p2psync.swarm.uploads import FrameSize, WantQueue, frames
+from p2psync.swarm.throttle import Limits, Throttle
+from p2psync.swarm.uploads import FrameSize, WantQueue, frames, payload_bytes
 from p2psync.wire import limits
 from p2psync.wire.connection import Connection
 from p2psync.wire.messages import Blocks, Buffer, Bye, Cancel, Hello, Message, Part, Ping, Pong, Want
@@ -67,20 +69,34 @@ class Link:
         number: Names the link for as long as the program runs.
         dialled: The address that we dialled, or None if the peer did.
         device: Who the peer is.
-        host: Where an accepted link comes from, if known.
+        host: Where the peer is, if known.
         hello: What the peer said first.
         ending: Why the link ended, a sentence; empty while it lives.
         failure: The peer's fault that ended it, if it was one.
-        is_paused: We do not read at present, as our own store lags; the peer is not to blame for silence.
+        is_paused: We do not read at present, as our own store lags or a limit is reached; the peer is not to blame for
+            silence.
         standing: How the head that it offers compared with the newest we had seen when it came.
+        up_limit: What keeps us from sending faster than we may.
+        down_limit: What keeps us from reading faster than we may.
     """
 
-    def __init__(self, stream: Stream, *, number: int, dialled: PeerAddress | None = None, host: str = "") -> None:
+    def __init__(
+        self,
+        stream: Stream,
+        *,
+        number: int,
+        dialled: PeerAddress | None = None,
+        host: str = "",
+        limits: Limits | None = None,
+    ) -> None:
         now = trio.current_time()
         self.number = number
         self.dialled = dialled
         self.device = stream.device
-        self.host = host
+        self.host = dialled.host if dialled is not None else host
+        limits = limits or Limits()
+        self.up_limit = Throttle(limits, upward=True, host=self.host)
+        self.down_limit = Throttle(limits, upward=False, host=self.host)
         self.hello = Hello()
         self.holdings = Holdings()
         self.flow = PeerFlow(now)
@@ -88,6 +104,7 @@ class Link:
         self.ending = ""
         self.failure: P2PSyncError | None = None
         self.received_bytes = self.sent_bytes = self.uploaded_bytes = self.messages_received = 0
+        self._paid_bytes = 0
         self.is_paused = False
         self.standing: Standing | None = None
         self.down = Meter(now)
@@ -199,15 +216,21 @@ class Link:
             for message in messages:
                 self.messages_received += 1
                 self._hear(owner, message)
-            self.is_paused = True
-            await owner.wait_room()
-            self.is_paused = False
+            await self._pause(owner)
             await owner.pace.wait(messages)
             messages = await self._receive()
 
+    async def _pause(self, owner: LinkOwner) -> None:
+        """Read no more until there is room for it, and our limits allow it."""
+        self.is_paused = True
+        await owner.wait_room()
+        await self.down_limit.pay(wire_bytes(self.received_bytes - self._paid_bytes))
+        self._paid_bytes = self.received_bytes
+        self.is_paused = False
+
     async def _receive(self) -> list[Message] | None:
         """Receive once; return None at the end of the stream."""
-        count = await self._stream.receive_into(self._connection.writable())
+        count = await self._stream.receive_into(self._connection.writable()[: self.down_limit.quantum_bytes])
         self.received_bytes += count
         messages = self._connection.received(count)
         if not count:
@@ -246,13 +269,14 @@ class Link:
 
     async def _write(self, messages: Sequence[Message]) -> None:
         buffers: list[Buffer] = []
+        payload = 0
         for message in messages:
             buffers += self._connection.send(message)
-            if isinstance(message, Blocks):
-                self.uploaded_bytes += sum([len(data) for _, data in message.blocks])
-            elif isinstance(message, Part):
-                self.uploaded_bytes += len(message.payload)
-        self.sent_bytes += sum(map(len, buffers))
+            payload += payload_bytes(message)
+        size = sum(map(len, buffers))
+        self.uploaded_bytes += payload
+        self.sent_bytes += size
+        self.up_limit.charge(wire_bytes(size) - payload)  # what is no payload waits for no limit, but counts
         await self._stream.send_all(buffers)
 
     async def _serve_loop(self, store: ThreadedStore) -> None:
@@ -264,8 +288,10 @@ class Link:
             payloads = await self._read(store, ids)
             ids = ids[: len(payloads)]
             self.wants.drop(ids)
-            for message in frames(ids, payloads, self._frame_size.limit_bytes):
+            size = min(self._frame_size.limit_bytes, self.up_limit.quantum_bytes)
+            for message in frames(ids, payloads, size):
                 await self._outbox.put_payload(message)
+                await self.up_limit.pay(payload_bytes(message))
 
     @staticmethod
     async def _read(store: ThreadedStore, ids: Sequence[BlockId]) -> Sequence[Payload | None]:

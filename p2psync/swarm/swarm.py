@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import AsyncIterable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 
 import trio
@@ -29,6 +29,7 @@ from p2psync.swarm.statistics import (
     SwarmStatistics,
 )
 from p2psync.swarm.tasks import Written
+from p2psync.swarm.throttle import Limits
 from p2psync.wire import limits
 from p2psync.wire.messages import Blocks, Farewell, Have, HeadOffer, Hello, Message, Missing, Ping
 
@@ -50,6 +51,7 @@ class SwarmContext:
         on_event: Hears what happens; must not block.
         listen_port: Where we accept links, 0 if nowhere.
         agent: Name and version of this program.
+        limits: How fast its links may be.
     """
 
     device: DeviceId
@@ -58,6 +60,7 @@ class SwarmContext:
     on_event: Callable[[SwarmEvent], None] = lambda event: None
     listen_port: int = 0
     agent: str = "p2psync"
+    limits: Limits = field(default_factory=Limits)
 
 
 class Swarm:
@@ -98,7 +101,7 @@ class Swarm:
 
     async def accept(self, stream: Stream, *, host: str = "") -> None:
         """Run an accepted, authenticated stream until it ends; `host` is where it comes from, to dial back later."""
-        await self._run_link(Link(stream, number=next(self._numbers), host=host))
+        await self._run_link(Link(stream, number=next(self._numbers), host=host, limits=self._context.limits))
 
     def add_addresses(self, addresses: Sequence[PeerAddress]) -> None:
         """Try these addresses from now on."""
@@ -186,7 +189,7 @@ class Swarm:
         return [link.device for link in self._links.values()]
 
     async def _run_dialled(self, stream: Stream, address: PeerAddress) -> None:
-        link = Link(stream, number=next(self._numbers), dialled=address)
+        link = Link(stream, number=next(self._numbers), dialled=address, limits=self._context.limits)
         self._book.linked(address, link.device)
         began = trio.current_time()
         await self._run_link(link)

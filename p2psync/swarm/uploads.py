@@ -7,7 +7,7 @@ from p2psync.errors import RemoteProtocolError
 from p2psync.ids import BlockId
 from p2psync.store.base import Payload
 from p2psync.wire import limits
-from p2psync.wire.messages import Blocks, Missing, Part
+from p2psync.wire.messages import Blocks, Message, Missing, Part
 
 MIN_FRAME_BYTES = 64 << 10
 FRAME_S = 0.25
@@ -79,6 +79,17 @@ def frames(
             batch_bytes += len(data)
     if batch:
         yield Blocks(batch)
+
+
+def payload_bytes(message: Message) -> int:
+    """Return how many bytes of blocks a message carries."""
+    match message:
+        case Blocks(blocks):
+            return sum([len(data) for _, data in blocks])
+        case Part():
+            return len(message.payload)
+        case _:
+            return 0
 
 
 def _parts(id_: BlockId, data: memoryview, limit_bytes: int) -> Iterator[Part]:
