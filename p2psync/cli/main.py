@@ -22,6 +22,7 @@ from p2psync.cli.options import (
     NoLan,
     NoLimitLan,
     Peers,
+    StateDir,
     Target,
     Timeout,
     Trackers,
@@ -34,7 +35,7 @@ from p2psync.ids import parse_address
 from p2psync.sharelink import parse_link
 
 if TYPE_CHECKING:
-    from p2psync.node.events import NodeEvent
+    from p2psync.node.events import Shown
     from p2psync.node.limits import LimitOptions
     from p2psync.node.network import NetworkOptions
 
@@ -84,9 +85,7 @@ def share(
     no_limit_lan: NoLimitLan = False,
     sealed: Annotated[bool, typer.Option("--sealed", help="Encrypt blocks at rest (not built yet).")] = False,
     two_way: Annotated[bool, typer.Option("--two-way", help="Let others change the folder (not built yet).")] = False,
-    state_dir: Annotated[
-        Path | None, typer.Option("--state-dir", metavar="DIR", help="Keep p2psync's state here, not in the folder.")
-    ] = None,
+    state_dir: StateDir = None,
     json: Json = False,
 ) -> None:
     """Share a folder, and print the line for the other machine.
@@ -189,11 +188,48 @@ def sync(
         _run(lambda emit: follow(options, emit), as_json=json)
 
 
+@app.command()
+def peers(*, directory: Directory, state_dir: StateDir = None, json: Json = False) -> None:
+    """Show whom a running share, get or sync of DIR is linked with, and what each has, gives and takes."""
+    _ask(directory, state_dir, {"command": "peers"}, as_json=json)
+
+
+@app.command()
+def status(*, directory: Directory, state_dir: StateDir = None, json: Json = False) -> None:
+    """Show how far a running share, get or sync of DIR is, and what it waits for."""
+    _ask(directory, state_dir, {"command": "status"}, as_json=json)
+
+
+@app.command()
+def limit(
+    *,
+    directory: Directory,
+    up: Annotated[str, typer.Option("--up", metavar="RATE", help="Bytes a second in all: 10M, 500K, or off.")] = "",
+    down: Annotated[str, typer.Option("--down", metavar="RATE", help="The same for what is received.")] = "",
+    peer_up: Annotated[str, typer.Option("--peer-up", metavar="RATE", help="What each peer is sent.")] = "",
+    peer_down: Annotated[str, typer.Option("--peer-down", metavar="RATE", help="What each peer may send.")] = "",
+    lan: Annotated[
+        bool | None, typer.Option("--lan/--no-lan", help="Whether limits hold for peers at private addresses.")
+    ] = None,
+    state_dir: StateDir = None,
+    json: Json = False,
+) -> None:
+    """Change the limits of a running share, get or sync of DIR, until it ends; without options, show them."""
+    given = {"up": up, "down": down, "peer_up": peer_up, "peer_down": peer_down, "lan": lan}
+    changes = {name: value for name, value in given.items() if value not in ("", None)}
+    _ask(directory, state_dir, {"command": "limit", **changes}, as_json=json)
+
+
+def _ask(directory: Path, state_dir: Path | None, question: dict[str, object], *, as_json: bool) -> None:
+    with _Told(as_json=as_json):
+        from p2psync.cli.asking import ask
+
+        ask(directory, state_dir, question, as_json=as_json)
+
+
 _NOT_BUILT = {
     "store": "storage peers are",
     "node": "the headless node is",
-    "status": "the control of a running node is",
-    "peers": "the control of a running node is",
     "log": "the folder's history is",
     "restore": "restoring versions is",
     "revert": "reverting local changes is",
@@ -202,7 +238,6 @@ _NOT_BUILT = {
     "link": "showing links of a folder that is not being shared is",
     "pause": "the control of a running node is",
     "resume": "the control of a running node is",
-    "limit": "rate limits are",
     "ignore": "ignore rules are",
 }
 
@@ -227,7 +262,7 @@ def _network(
     return NetworkOptions(address, read_tiers(tracker), read_peers(peer), lan=not no_lan, limits=limits)
 
 
-def _run(work: Callable[[Callable[["NodeEvent"], None]], Awaitable[None]], *, as_json: bool) -> None:
+def _run(work: Callable[[Callable[["Shown"], None]], Awaitable[None]], *, as_json: bool) -> None:
     from p2psync.cli.run import run_command
 
     raise typer.Exit(run_command(work, as_json=as_json))

@@ -54,6 +54,9 @@ LimitPeerDown = Annotated[
 NoLimitLan = Annotated[
     bool, typer.Option("--no-limit-lan", help="Limits leave out peers at private addresses; else they hold for all.")
 ]
+StateDir = Annotated[
+    Path | None, typer.Option("--state-dir", metavar="DIR", help="Keep p2psync's state here, not in the folder.")
+]
 Timeout = Annotated[
     float | None,
     typer.Option("--timeout", metavar="S", min=0.1, help="Give up when nothing has come for S seconds."),

@@ -157,6 +157,11 @@ class FolderNetwork:
         )
         self._tracker = self._tracker_source() if options.trackers or ports.own_trackers else None
 
+    @property
+    def listen(self) -> PeerAddress:
+        """Where we listen for peers."""
+        return self._ports.listen
+
     async def run(self) -> None:
         """Serve, dial and look for peers until cancelled."""
         async with trio.open_nursery() as nursery:

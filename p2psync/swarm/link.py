@@ -15,6 +15,7 @@ from p2psync.swarm.holdings import Holdings
 from p2psync.swarm.limiter import wire_bytes
 from p2psync.swarm.outbox import Outbox
 from p2psync.swarm.pace import Pace
+from p2psync.swarm.statistics import LinkStatistics
 from p2psync.swarm.throttle import Limits, Throttle
 from p2psync.swarm.uploads import FrameSize, WantQueue, frames, payload_bytes
 from p2psync.wire import limits
@@ -299,3 +300,27 @@ class Link:
             return await store.read(ids)
         except StoreError:
             return [None] * len(ids)  # the peer may find them elsewhere; whoever writes will say what is wrong here
+
+
+def describe_link(link: Link, *, address: PeerAddress | None, complete: bool, in_flight_bytes: int) -> LinkStatistics:
+    """Return what there is to know of a link now; what only its swarm knows is given."""
+    return LinkStatistics(
+        device=link.device,
+        address=address,
+        dialled=link.dialled is not None,
+        agent=link.hello.agent.decode("utf-8", "replace"),
+        standing=link.standing,
+        complete=complete,
+        pages=link.holdings.page_sum(),
+        received_bytes=link.received_bytes,
+        sent_bytes=link.sent_bytes,
+        uploaded_bytes=link.uploaded_bytes,
+        down_bytes_per_s=link.down.rate_bytes_per_s,
+        up_bytes_per_s=link.up.rate_bytes_per_s,
+        up_limit=link.up_limit.lowest,
+        down_limit=link.down_limit.lowest,
+        in_flight_bytes=in_flight_bytes,
+        wanted_blocks=len(link.wants),
+        is_paused=link.is_paused,
+        snubbed=link.flow.snubbed,
+    )

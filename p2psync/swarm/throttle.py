@@ -53,6 +53,11 @@ class Throttle:
         return (rates.up, rates.peer_up) if self._upward else (rates.down, rates.peer_down)
 
     @property
+    def lowest(self) -> float | None:
+        """The lower of the limits that hold now, or None if there is none."""
+        return min((rate for rate in self.rates if rate is not None), default=None)
+
+    @property
     def quantum_bytes(self) -> int:
         """How much to move in one go."""
         rates = self.rates

@@ -9,7 +9,11 @@ from tests.e2e.tree import make_random_file
 
 @pytest.mark.parametrize(
     ("sharer", "getter"),
-    [(["--limit-up", "10M"], []), ([], ["--limit-down", "10M"]), ([], ["--limit-peer-down", "mon-sat 10M, sun 10M, 10K"])],
+    [
+        (["--limit-up", "10M"], []),
+        ([], ["--limit-down", "10M"]),
+        ([], ["--limit-peer-down", "mon-sat 10M, sun 10M, 10K"]),
+    ],
 )
 def test_a_limit_holds_from_one_program_to_another(tmp_path, sharer, getter):
     make_random_file(tmp_path / "a/large", 40_000_000, seed=1)
