@@ -147,6 +147,16 @@ class Downloads:
         """Return how much a link owes."""
         return self._picker.in_flight(link.number)[0]
 
+    @property
+    def unassigned_tasks(self) -> int:
+        """Runs of blocks that nobody is asked for at present."""
+        return self._picker.unassigned_tasks
+
+    @property
+    def unwritten_bytes(self) -> int:
+        """Bytes that were received and are not written yet."""
+        return self._intake.held_bytes
+
     def holdings_grew(self, link: Link, pages: Iterable[BlockId]) -> None:
         """A peer announced more of these pages."""
         self._picker.holdings_grew(link.number, pages)
