@@ -14,10 +14,10 @@ from p2psync.swarm.flow import LifeWatch, Meter, PeerFlow, Pulse
 from p2psync.swarm.holdings import Holdings
 from p2psync.swarm.outbox import Outbox
 from p2psync.swarm.pace import Pace
-from p2psync.swarm.uploads import FrameSize, WantQueue, frames
+from p2psync.swarm.uploads import Dealt, FrameSize, WantQueue, frames
 from p2psync.wire import limits
 from p2psync.wire.connection import Connection
-from p2psync.wire.messages import Blocks, Buffer, Bye, Cancel, Hello, Message, Part, Ping, Pong, Want
+from p2psync.wire.messages import Blocks, Buffer, Bye, Cancel, Hello, Message, Part, Ping, Pong, Want, Wish
 
 READ_IDS = 128
 """Small blocks that one hop to the store reads."""
@@ -75,7 +75,15 @@ class Link:
         standing: How the head that it offers compared with the newest we had seen when it came.
     """
 
-    def __init__(self, stream: Stream, *, number: int, dialled: PeerAddress | None = None, host: str = "") -> None:
+    def __init__(
+        self,
+        stream: Stream,
+        *,
+        number: int,
+        dialled: PeerAddress | None = None,
+        host: str = "",
+        dealt: Dealt | None = None,
+    ) -> None:
         now = trio.current_time()
         self.number = number
         self.dialled = dialled
@@ -84,7 +92,7 @@ class Link:
         self.hello = Hello()
         self.holdings = Holdings()
         self.flow = PeerFlow(now)
-        self.wants = WantQueue()
+        self.wants = WantQueue(dealt)
         self.ending = ""
         self.failure: P2PSyncError | None = None
         self.received_bytes = self.sent_bytes = self.uploaded_bytes = self.messages_received = 0
@@ -220,6 +228,9 @@ class Link:
             case Want(ids):
                 self.wants.want(ids)
                 self._wanted.set()
+            case Wish(ids):
+                self.wants.wish(ids)
+                self._wanted.set()
             case Cancel(ids):
                 self.wants.drop(ids)
             case Ping():
@@ -239,10 +250,11 @@ class Link:
         while True:
             messages = await self._outbox.take()
             self._sending_since = began = trio.current_time()
+            before = self.uploaded_bytes
             await self._write(messages)
             self._sending_since = None
             if isinstance(messages[-1], Blocks | Part):
-                self._frame_size.sent(trio.current_time() - began)
+                self._frame_size.sent(self.uploaded_bytes - before, trio.current_time() - began)
 
     async def _write(self, messages: Sequence[Message]) -> None:
         buffers: list[Buffer] = []
@@ -260,10 +272,13 @@ class Link:
             while not self.wants:
                 self._wanted = trio.Event()
                 await self._wanted.wait()
-            ids = self.wants.first(READ_IDS)
+            if not self.wants.has_wants:
+                await self._outbox.wait_idle()  # what is best to send is known best at the last moment
+            ids = self.wants.first(READ_IDS, self._frame_size.limit_bytes)
             payloads = await self._read(store, ids)
             ids = ids[: len(payloads)]
             self.wants.drop(ids)
+            self.wants.answered(payloads)
             for message in frames(ids, payloads, self._frame_size.limit_bytes):
                 await self._outbox.put_payload(message)
 

@@ -29,8 +29,9 @@ from p2psync.swarm.statistics import (
     SwarmStatistics,
 )
 from p2psync.swarm.tasks import Written
+from p2psync.swarm.uploads import Dealt
 from p2psync.wire import limits
-from p2psync.wire.messages import Blocks, Farewell, Have, HeadOffer, Hello, Message, Missing, Ping
+from p2psync.wire.messages import Blocks, Farewell, Feature, Have, HeadOffer, Hello, Message, Missing, Ping
 
 TICK_S = 0.5
 """How often links are measured."""
@@ -70,6 +71,7 @@ class Swarm:
         self._dialler = Dialler(self._book, context.dial, linked=self._linked, run_link=self._run_dialled)
         self._downloads = Downloads(store, rng, on_written=self._on_written, on_wrong=self._on_wrong)
         self._offer = Offer()
+        self._dealt = Dealt()
         self._heads = HeadQueue()
         self.pace = Pace()
         self._head_came = trio.Event()
@@ -98,7 +100,7 @@ class Swarm:
 
     async def accept(self, stream: Stream, *, host: str = "") -> None:
         """Run an accepted, authenticated stream until it ends; `host` is where it comes from, to dial back later."""
-        await self._run_link(Link(stream, number=next(self._numbers), host=host))
+        await self._run_link(Link(stream, number=next(self._numbers), host=host, dealt=self._dealt))
 
     def add_addresses(self, addresses: Sequence[PeerAddress]) -> None:
         """Try these addresses from now on."""
@@ -186,7 +188,7 @@ class Swarm:
         return [link.device for link in self._links.values()]
 
     async def _run_dialled(self, stream: Stream, address: PeerAddress) -> None:
-        link = Link(stream, number=next(self._numbers), dialled=address)
+        link = Link(stream, number=next(self._numbers), dialled=address, dealt=self._dealt)
         self._book.linked(address, link.device)
         began = trio.current_time()
         await self._run_link(link)
@@ -208,7 +210,8 @@ class Swarm:
                 self._ban(link, str(link.failure))
 
     def _hello(self) -> Hello:
-        return Hello(agent=self._context.agent.encode(), listen_port=self._context.listen_port)
+        agent, port = self._context.agent.encode(), self._context.listen_port
+        return Hello(features=(Feature.WISH,), agent=agent, listen_port=port)
 
     def _refusal(self, link: Link) -> bytes:
         """Return why a link is not wanted, or nothing."""
@@ -329,11 +332,11 @@ class Swarm:
                 self._downloads.heard_missing(link, message)
 
     def _heard_have(self, link: Link, have: Have) -> None:
-        pages = link.holdings.hear(have)
+        grown = link.holdings.hear(have)
         if have.complete or have.gone:
-            self._downloads.holdings_changed(link)
-        else:
-            self._downloads.holdings_grew(link, pages)
+            self._downloads.holdings_shrank(link)
+        if grown:
+            self._downloads.holdings_grew(link, grown)
 
     def _heard_head(self, link: Link, head: bytes) -> None:
         try:
@@ -342,7 +345,7 @@ class Swarm:
             raise IntegrityError(f"it offers a head that is none: {error}") from error
         link.standing = judged.standing
         link.holdings.offer(judged.root)
-        self._downloads.holdings_changed(link)
+        self._downloads.holdings_shrank(link)
         if self._heads.offer(head, judged):
             self._head_came.set()
 

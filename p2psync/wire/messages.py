@@ -33,6 +33,7 @@ class Kind(IntEnum):
     PING = 8
     PONG = 9
     BYE = 10
+    WISH = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,13 @@ class Want:
 
 
 @dataclass(frozen=True, slots=True)
+class Wish:
+    """Send me any of these, in whatever order suits you, until I cancel them; feature `wish`."""
+
+    ids: Sequence[BlockId]
+
+
+@dataclass(frozen=True, slots=True)
 class Cancel:
     """I no longer want these blocks; what is under way may still come."""
 
@@ -124,6 +132,13 @@ class Pong:
     """Yes."""
 
 
+class Feature:
+    """Optional parts of the protocol, as HELLO names them."""
+
+    WISH = b"wish"
+    """WISH is understood."""
+
+
 class Farewell:
     """Reasons of BYE that we give; others may come."""
 
@@ -148,7 +163,7 @@ class Bye:
     reason: bytes
 
 
-Message = Hello | HeadOffer | Have | Want | Cancel | Missing | Blocks | Part | Ping | Pong | Bye
+Message = Hello | HeadOffer | Have | Want | Wish | Cancel | Missing | Blocks | Part | Ping | Pong | Bye
 
 PART_HEAD = struct.Struct(">32sII")
 _BLOCK_ROW = struct.Struct(">32sI")
@@ -166,6 +181,7 @@ MAX_BODY_BYTES: Mapping[int, int] = {
     Kind.PING: 0,
     Kind.PONG: 0,
     Kind.BYE: limits.MAX_BYE_BYTES,
+    Kind.WISH: limits.MAX_IDS_BYTES,
 }
 
 
@@ -177,7 +193,7 @@ def encode_body(message: Message) -> tuple[Kind, list[Buffer]]:
             return Kind.BLOCKS, [_COUNT.pack(len(blocks)) + rows, *(data for _, data in blocks)]
         case Part(id_, total, offset, payload):
             return Kind.PART, [PART_HEAD.pack(id_, total, offset), payload]
-        case Want(ids) | Cancel(ids) | Missing(ids):
+        case Want(ids) | Wish(ids) | Cancel(ids) | Missing(ids):
             return _IDS_KINDS[type(message)], [b"".join(ids)]
         case HeadOffer(head):
             return Kind.HEAD, [head]
@@ -269,7 +285,12 @@ def _parse_bye(body: memoryview) -> Bye:
     return Bye(bencoding.Fields(bencoding.decode(bytes(body)), of="bye").octets(b"reason"))
 
 
-_IDS_KINDS: Mapping[type[Message], Kind] = {Want: Kind.WANT, Cancel: Kind.CANCEL, Missing: Kind.MISSING}
+_IDS_KINDS: Mapping[type[Message], Kind] = {
+    Want: Kind.WANT,
+    Wish: Kind.WISH,
+    Cancel: Kind.CANCEL,
+    Missing: Kind.MISSING,
+}
 
 _PARSERS: Mapping[int, Callable[[memoryview], Message]] = {
     Kind.HELLO: _parse_hello,
@@ -282,4 +303,5 @@ _PARSERS: Mapping[int, Callable[[memoryview], Message]] = {
     Kind.PING: lambda body: Ping(),
     Kind.PONG: lambda body: Pong(),
     Kind.BYE: _parse_bye,
+    Kind.WISH: lambda body: Wish(_parse_ids(body)),
 }
