@@ -16,7 +16,7 @@ from p2psync.swarm.downloads import Downloads
 from p2psync.swarm.flow import Pulse
 from p2psync.swarm.heads import HeadQueue, JudgedHead
 from p2psync.swarm.link import Link, Stream
-from p2psync.swarm.offer import Offer
+from p2psync.swarm.offer import Offer, announce_delay_s
 from p2psync.swarm.pace import Pace
 from p2psync.swarm.peers import PeerBook
 from p2psync.swarm.statistics import (
@@ -35,8 +35,6 @@ from p2psync.wire.messages import Blocks, Farewell, Feature, Have, HeadOffer, He
 
 TICK_S = 0.5
 """How often links are measured."""
-HAVE_DELAY_S = 0.15
-"""Blocks of so long are announced together: a dozen messages a second a link, whatever the rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,7 +358,7 @@ class Swarm:
         while True:
             self._to_announce = trio.Event()
             await self._to_announce.wait()
-            await trio.sleep(HAVE_DELAY_S)
+            await trio.sleep(announce_delay_s(len(self._links)))
             haves = list(self._offer.changes())
             for link in self._links.values():
                 if self._offer.root not in link.holdings.complete:
