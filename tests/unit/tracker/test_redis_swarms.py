@@ -54,6 +54,22 @@ async def test_a_batch_is_one_round_trip(server):
     swarms.close()
 
 
+async def test_no_command_reads_a_whole_set_or_walks_over_keys(server):
+    swarms = await connect(server)
+    done = update(1, role=Role.SEED, change=Change.COMPLETE)
+    await swarms.announce([update(2), done, update(3, role=Role.PARTIAL_SEED), update(2, change=Change.LEAVE)], 1000.0)
+    await swarms.scrape([HASH], 1000.0)
+    await swarms.tend(1010.0)
+    await swarms.busiest(5, 1010.0)
+    swarms.close()
+    ours = await trio.to_thread.run_sync(server.commands)
+    assert ours <= {
+        *("evalsha", "script|load", "time", "set", "get", "incr", "expire", "pfadd", "pfcount"),
+        *("sadd", "srem", "scard", "sismember", "srandmember", "zadd", "zremrangebyrank", "zrevrange"),
+        *("hello", "client|setinfo", "client|setname", "ping", "info"),
+    }
+
+
 async def test_every_key_expires(server):
     swarms = await connect(server)
     done = update(2, role=Role.SEED, change=Change.COMPLETE)
