@@ -54,6 +54,16 @@ async def test_a_batch_is_one_round_trip(server):
     swarms.close()
 
 
+async def test_peers_told_a_longer_interval_under_load_are_remembered_longer(server):
+    swarms = await connect(server)
+    await swarms.announce([update(1, lifetime_s=400)], 1000.0)
+    (view,) = await swarms.announce([update(2, lifetime_s=400)], 1245.0)
+    assert view.peers == update(1).peer
+    (view,) = await swarms.announce([update(3)], 1246.0)  # the load is gone, and so are two of its windows
+    assert view.peers == update(2).peer
+    swarms.close()
+
+
 async def test_no_command_reads_a_whole_set_or_walks_over_keys(server):
     swarms = await connect(server)
     done = update(1, role=Role.SEED, change=Change.COMPLETE)
