@@ -248,6 +248,19 @@ def test_a_socket_that_systemd_names_https_speaks_tls(tmp_path):
         assert "needs tls_certificate" in tracker.stderr
 
 
+def test_systemd_hears_that_it_serves_lives_and_stops(tmp_path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(30)
+        env = {"NOTIFY_SOCKET": tmp_path / "notify", "WATCHDOG_USEC": 100_000}
+        with serve("--listen", "127.0.0.1:0", env=env) as tracker:
+            heard = {systemd.recv(100) for _ in range(5)}
+            assert heard == {b"READY=1", b"WATCHDOG=1"}
+            os.kill(tracker.pid, signal.SIGTERM)
+            while systemd.recv(100) != b"STOPPING=1":
+                pass
+
+
 def test_json_logs_are_json_and_hold_nothing_of_requests():
     with serve_tracker("--set", "log_format=json", "--set", "log_level=debug") as tracker:
         listen = tracker.wait_event("listening")["listen"]
