@@ -9,7 +9,7 @@ import pytest
 from p2psync.sharelink import parse_link
 from tests.e2e import lab
 from tests.e2e.compare import differences
-from tests.e2e.program import code_of, eventually, get, serve_tracker, share
+from tests.e2e.program import BIN, Program, code_of, eventually, get, serve_tracker, share
 from tests.e2e.tree import make_random_tree
 
 
@@ -63,6 +63,17 @@ def test_a_tracker_of_its_own_brings_them_together(folder, tmp_path, tracker):
         link = sharer.wait_event("ready")["link"]
         assert tracker in urllib.parse.unquote(link)
         assert got(code_of(link), tmp_path, "--tracker", tracker)
+
+
+@pytest.mark.parametrize(("host", "via"), [("127.0.0.1", "udp"), ("[::1]", "udp"), ("[::1]", "http")])
+def test_it_does_so_over_udp_and_ipv6_too(folder, tmp_path, host, via):
+    network = ("--listen", f"{host}:0", "--no-lan")
+    with Program(
+        BIN / "p2psync-tracker", "serve", "--json", f"--set={'listen' if via == 'http' else via}={host}:0"
+    ) as ours:
+        url = f"{via}://{ours.wait_event('listening')[via][0]}/announce"
+        with share(folder, "--tracker", url, *network) as sharer:
+            assert got(code_of(sharer.wait_event("ready")["link"]), tmp_path, "--tracker", url, *network)
 
 
 def test_the_tracker_counts_who_is_there(folder, tmp_path, tracker):
