@@ -10,17 +10,34 @@ from p2psync.ids import BlockId, DeviceId, PeerAddress
 from p2psync.manifest.head import Standing
 from p2psync.store.base import Payload
 from p2psync.store.threaded import ThreadedStore
+from p2psync.swarm.compressing import Compressing
 from p2psync.swarm.flow import LifeWatch, Meter, PeerFlow, Pulse
 from p2psync.swarm.holdings import Holdings
 from p2psync.swarm.limiter import wire_bytes
-from p2psync.swarm.outbox import Outbox
+from p2psync.swarm.outbox import Outbox, PayloadMessage
 from p2psync.swarm.pace import Pace
 from p2psync.swarm.statistics import LinkStatistics
 from p2psync.swarm.throttle import Limits, Throttle
-from p2psync.swarm.uploads import FrameSize, WantQueue, frames, payload_bytes
+from p2psync.swarm.uploads import FrameSize, WantQueue, carried_bytes, frames
 from p2psync.wire import limits
+from p2psync.wire.buffers import BufferPool
+from p2psync.wire.compression import FEATURE, pack
 from p2psync.wire.connection import Connection
-from p2psync.wire.messages import Blocks, Buffer, Bye, Cancel, Hello, Message, Part, Ping, Pong, Want
+from p2psync.wire.messages import (
+    Blocks,
+    Buffer,
+    Bye,
+    Cancel,
+    Hello,
+    Message,
+    Missing,
+    Packed,
+    Part,
+    Ping,
+    Pong,
+    Want,
+    payload_bytes,
+)
 
 READ_IDS = 128
 """Small blocks that one hop to the store reads."""
@@ -84,6 +101,7 @@ class Link:
     def __init__(
         self,
         stream: Stream,
+        buffers: BufferPool,
         *,
         number: int,
         dialled: PeerAddress | None = None,
@@ -113,9 +131,10 @@ class Link:
         self._life = LifeWatch(now)
         self._sending_since: float | None = None
         self._stream = stream
-        self._connection = Connection(accepting=dialled is None)
+        self._connection = Connection(accepting=dialled is None, buffers=buffers)
         self._outbox = Outbox()
         self._frame_size = FrameSize()
+        self._compressing = Compressing()
         self._wanted = trio.Event()
         self._early: list[Message] = []
         self._scope = trio.CancelScope()
@@ -263,22 +282,25 @@ class Link:
         while True:
             messages = await self._outbox.take()
             self._sending_since = began = trio.current_time()
-            await self._write(messages)
+            sent_bytes = await self._write(messages)
             self._sending_since = None
-            if isinstance(messages[-1], Blocks | Part):
-                self._frame_size.sent(trio.current_time() - began)
+            if isinstance(messages[-1], Blocks | Part | Packed):
+                took_s = trio.current_time() - began
+                self._frame_size.sent(took_s)
+                self._compressing.sent(sent_bytes, max(took_s, self.up_limit.seconds_for(sent_bytes)))
 
-    async def _write(self, messages: Sequence[Message]) -> None:
+    async def _write(self, messages: Sequence[Message]) -> int:
         buffers: list[Buffer] = []
         payload = 0
         for message in messages:
             buffers += self._connection.send(message)
-            payload += payload_bytes(message)
-        size = sum(map(len, buffers))
-        self.uploaded_bytes += payload
-        self.sent_bytes += size
-        self.up_limit.charge(wire_bytes(size) - payload)  # what is no payload waits for no limit, but counts
+            payload += carried_bytes(message)
+            self.uploaded_bytes += payload_bytes(message)
+        sent_bytes = sum(map(len, buffers))
+        self.sent_bytes += sent_bytes
+        self.up_limit.charge(wire_bytes(sent_bytes) - payload)  # what is no payload waits for no limit, but counts
         await self._stream.send_all(buffers)
+        return sent_bytes
 
     async def _serve_loop(self, store: ThreadedStore) -> None:
         while True:
@@ -290,9 +312,16 @@ class Link:
             ids = ids[: len(payloads)]
             self.wants.drop(ids)
             size = min(self._frame_size.limit_bytes, self.up_limit.quantum_bytes)
-            for message in frames(ids, payloads, size):
+            for plain in frames(ids, payloads, size):
+                message = await self._compressed(store, plain)
                 await self._outbox.put_payload(message)
-                await self.up_limit.pay(payload_bytes(message))
+                await self.up_limit.pay(carried_bytes(message))
+
+    async def _compressed(self, store: ThreadedStore, message: Blocks | Part | Missing) -> PayloadMessage:
+        if isinstance(message, Missing) or FEATURE not in self.hello.features or not self._compressing.wants():
+            return message
+        packed = await store.compute(pack, message)
+        return packed if self._compressing.is_worthwhile(packed.length, len(packed.data)) else message
 
     @staticmethod
     async def _read(store: ThreadedStore, ids: Sequence[BlockId]) -> Sequence[Payload | None]:

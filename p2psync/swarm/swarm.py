@@ -31,6 +31,8 @@ from p2psync.swarm.statistics import (
 from p2psync.swarm.tasks import Written
 from p2psync.swarm.throttle import Limits
 from p2psync.wire import limits
+from p2psync.wire.buffers import BufferPool
+from p2psync.wire.compression import FEATURE
 from p2psync.wire.messages import Blocks, Farewell, Have, HeadOffer, Hello, Message, Missing, Ping
 
 TICK_S = 0.5
@@ -82,6 +84,7 @@ class Swarm:
         self._to_announce = trio.Event()
         self._links: dict[int, Link] = {}
         self._numbers = count(1)
+        self._buffers = BufferPool()
         self._uploaded_bytes = 0
         self._running = False
 
@@ -104,7 +107,9 @@ class Swarm:
 
     async def accept(self, stream: Stream, *, host: str = "") -> None:
         """Run an accepted, authenticated stream until it ends; `host` is where it comes from, to dial back later."""
-        await self._run_link(Link(stream, number=next(self._numbers), host=host, limits=self._context.limits))
+        await self._run_link(
+            Link(stream, self._buffers, number=next(self._numbers), host=host, limits=self._context.limits)
+        )
 
     def add_addresses(self, addresses: Sequence[PeerAddress]) -> None:
         """Try these addresses from now on."""
@@ -194,7 +199,8 @@ class Swarm:
         return [link.device for link in self._links.values()]
 
     async def _run_dialled(self, stream: Stream, address: PeerAddress) -> None:
-        link = Link(stream, number=next(self._numbers), dialled=address, limits=self._context.limits)
+        number = next(self._numbers)
+        link = Link(stream, self._buffers, number=number, dialled=address, limits=self._context.limits)
         self._book.linked(address, link.device)
         began = trio.current_time()
         await self._run_link(link)
@@ -216,7 +222,7 @@ class Swarm:
                 self._ban(link, str(link.failure))
 
     def _hello(self) -> Hello:
-        return Hello(agent=self._context.agent.encode(), listen_port=self._context.listen_port)
+        return Hello(features=(FEATURE,), agent=self._context.agent.encode(), listen_port=self._context.listen_port)
 
     def _refusal(self, link: Link) -> bytes:
         """Return why a link is not wanted, or nothing."""

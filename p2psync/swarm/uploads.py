@@ -7,7 +7,7 @@ from p2psync.errors import RemoteProtocolError
 from p2psync.ids import BlockId
 from p2psync.store.base import Payload
 from p2psync.wire import limits
-from p2psync.wire.messages import Blocks, Message, Missing, Part
+from p2psync.wire.messages import Blocks, Message, Missing, Packed, Part, payload_bytes
 
 MIN_FRAME_BYTES = 64 << 10
 FRAME_S = 0.25
@@ -81,15 +81,9 @@ def frames(
         yield Blocks(batch)
 
 
-def payload_bytes(message: Message) -> int:
-    """Return how many bytes of blocks a message carries."""
-    match message:
-        case Blocks(blocks):
-            return sum([len(data) for _, data in blocks])
-        case Part():
-            return len(message.payload)
-        case _:
-            return 0
+def carried_bytes(message: Message) -> int:
+    """Return how long the payload of a message is as it goes over the wire."""
+    return len(message.data) if isinstance(message, Packed) else payload_bytes(message)
 
 
 def _parts(id_: BlockId, data: memoryview, limit_bytes: int) -> Iterator[Part]:

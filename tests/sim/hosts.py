@@ -60,9 +60,12 @@ class MadeUpFolder:
         return Run(page, positions, wanted, [len(self.blocks[id_]) for id_ in wanted])
 
 
-def make_folder(lengths: Sequence[int], *, pages: int = 4, seed: int = 0, seq: int = 1) -> MadeUpFolder:
+def make_folder(
+    lengths: Sequence[int], *, pages: int = 4, seed: int = 0, seq: int = 1, repeated: int = 1
+) -> MadeUpFolder:
+    """Make blocks of random bytes, which stand `repeated` times in each: four times shrink to a quarter."""
     rng = random.Random(seed)
-    contents = [rng.randbytes(length) for length in lengths]
+    contents = [rng.randbytes(length // repeated) * repeated for length in lengths]
     blocks = {block_id(data): data for data in contents}
     ids, page_blocks = list(blocks), {}
     per_page = -(-len(ids) // pages)
