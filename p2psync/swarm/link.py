@@ -301,15 +301,15 @@ class Link:
             if isinstance(messages[-1], Blocks | Part | Packed):
                 took_s = trio.current_time() - began
                 self._frame_size.sent(took_s)
-                self._compressing.sent(sent_bytes, max(took_s, self.up_limit.seconds_for(sent_bytes)))
+                self._compressing.sent(sent_bytes, took_s)
 
     async def _write(self, messages: Sequence[Message]) -> int:
         buffers: list[Buffer] = []
         payload = 0
         for message in messages:
             buffers += self._connection.send(message)
-            payload += carried_bytes(message)
             self.uploaded_bytes += payload_bytes(message)
+            payload += carried_bytes(message)
         sent_bytes = sum(map(len, buffers))
         self.sent_bytes += sent_bytes
         self.up_limit.charge(wire_bytes(sent_bytes) - payload)  # what is no payload waits for no limit, but counts
@@ -326,10 +326,14 @@ class Link:
             ids = ids[: len(payloads)]
             self.wants.drop(ids)
             size = min(self._frame_size.limit_bytes, self.up_limit.quantum_bytes)
-            for plain in frames(ids, payloads, size):
-                message = await self._compressed(store, plain)
-                await self._outbox.put_payload(message)
-                await self.up_limit.pay(carried_bytes(message))
+            for message in frames(ids, payloads, size):
+                await self._put_payload(await self._compressed(store, message))
+
+    async def _put_payload(self, message: PayloadMessage) -> None:
+        await self._outbox.put_payload(message)
+        began = trio.current_time()
+        await self.up_limit.pay(carried_bytes(message))
+        self._compressing.sent(0, trio.current_time() - began)
 
     async def _compressed(self, store: ThreadedStore, message: Blocks | Part | Missing) -> PayloadMessage:
         if isinstance(message, Missing) or FEATURE not in self.hello.features or not self._compressing.wants():

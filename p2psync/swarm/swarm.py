@@ -109,9 +109,8 @@ class Swarm:
 
     async def accept(self, stream: Stream, *, host: str = "") -> None:
         """Run an accepted, authenticated stream until it ends; `host` is where it comes from, to dial back later."""
-        await self._run_link(
-            Link(stream, self._buffers, number=next(self._numbers), host=host, limits=self._context.limits)
-        )
+        link = Link(stream, self._buffers, number=next(self._numbers), host=host, limits=self._context.limits)
+        await self._run_link(link)
 
     def add_addresses(self, addresses: Sequence[PeerAddress]) -> None:
         """Try these addresses from now on."""
@@ -201,8 +200,7 @@ class Swarm:
         return [link.device for link in self._links.values()]
 
     async def _run_dialled(self, stream: Stream, address: PeerAddress) -> None:
-        number = next(self._numbers)
-        link = Link(stream, self._buffers, number=number, dialled=address, limits=self._context.limits)
+        link = Link(stream, self._buffers, number=next(self._numbers), dialled=address, limits=self._context.limits)
         self._book.linked(address, link.device)
         began = trio.current_time()
         await self._run_link(link)

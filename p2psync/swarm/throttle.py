@@ -64,11 +64,6 @@ class Throttle:
         rates = self.rates
         return UNLIMITED_QUANTUM_BYTES if rates == (None, None) else quantum_bytes(rates)
 
-    def seconds_for(self, count: int) -> float:
-        """Return how long bytes take at least under the limits that hold now."""
-        lowest = self.lowest
-        return 0.0 if lowest is None else count / lowest
-
     def charge(self, count: int) -> float:
         """Count bytes that moved; return for how many seconds no payload should follow."""
         shared, own = self.rates

@@ -82,7 +82,7 @@ def frames(
 
 
 def carried_bytes(message: Message) -> int:
-    """Return how long the payload of a message is as it goes over the wire."""
+    """Return how many bytes of payload, compressed or not, a message takes on the wire."""
     return len(message.data) if isinstance(message, Packed) else payload_bytes(message)
 
 
