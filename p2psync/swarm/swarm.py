@@ -184,15 +184,16 @@ class Swarm:
         """
         await self._downloads.fetch(root, ids)
 
-    async def fetch_runs(self, root: BlockId, runs: AsyncIterable[Sequence[Run]]) -> None:
+    async def fetch_runs(self, root: BlockId, runs: AsyncIterable[Sequence[Run]], *, in_order: bool = False) -> None:
         """Fetch file blocks of a manifest; return when the store has accepted all.
 
-        `runs` is asked for the next batch when few blocks are unassigned, so a batch should be some 100 runs.
+        `runs` is asked for the next batch when few blocks are unassigned, so a batch should be some 100 runs. With
+        `in_order` they are asked for as they come, else rarest first.
 
         Raises:
             StoreError: They cannot be kept.
         """
-        await self._downloads.fetch_runs(root, runs)
+        await self._downloads.fetch_runs(root, runs, in_order=in_order)
 
     # --- links --------------------------------------------------------------------------------------------------------
 

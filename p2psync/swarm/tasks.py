@@ -16,6 +16,7 @@ class Job:
         pending: Blocks that were added and are not written yet.
         unassigned: Blocks of them that nobody is asked for at present.
         exhausted: Nothing more will be added.
+        in_order: Its blocks are asked for in the order in which they were added, not rarest first.
     """
 
     root: BlockId
@@ -23,6 +24,7 @@ class Job:
     pending: int = 0
     unassigned: int = 0
     exhausted: bool = False
+    in_order: bool = False
 
     @property
     def is_done(self) -> bool:
