@@ -7,7 +7,7 @@ from p2psync.discovery.exchange import PeerExchange
 from p2psync.ids import PeerAddress
 from p2psync.swarm.link import Link
 from p2psync.swarm.peers import PeerBook
-from p2psync.wire.messages import PEERS_FEATURE, Peers
+from p2psync.wire.messages import Feature, Peers
 
 
 class Acquaintances:
@@ -19,7 +19,7 @@ class Acquaintances:
 
     def link_up(self, link: Link, now: float) -> None:
         """A link is up."""
-        reads = PEERS_FEATURE in link.hello.features
+        reads = Feature.PEERS in link.hello.features
         self._exchange.link_up(link.number, link.host, reads=reads, now=now)
 
     def link_down(self, link: Link) -> None:

@@ -1,6 +1,7 @@
 """One live link to a peer: a stream's bytes to and from `wire.Connection`, wants answered from the store."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import trio
@@ -18,16 +19,17 @@ from p2psync.swarm.outbox import Outbox, PayloadMessage
 from p2psync.swarm.pace import Pace
 from p2psync.swarm.statistics import LinkStatistics
 from p2psync.swarm.throttle import Limits, Throttle
-from p2psync.swarm.uploads import FrameSize, WantQueue, carried_bytes, frames
+from p2psync.swarm.uploads import Dealt, FrameSize, WantQueue, carried_bytes, frames
 from p2psync.wire import limits
 from p2psync.wire.buffers import BufferPool
-from p2psync.wire.compression import FEATURE, pack
+from p2psync.wire.compression import pack
 from p2psync.wire.connection import Connection
 from p2psync.wire.messages import (
     Blocks,
     Buffer,
     Bye,
     Cancel,
+    Feature,
     Hello,
     Message,
     Missing,
@@ -36,6 +38,7 @@ from p2psync.wire.messages import (
     Ping,
     Pong,
     Want,
+    Wish,
     payload_bytes,
 )
 
@@ -85,6 +88,21 @@ class LinkOwner(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all links of a swarm have in common.
+
+    Attributes:
+        limits: How fast they may be together.
+        buffers: Where their payload is received.
+        dealt: What was sent to somebody who had wished for it.
+    """
+
+    limits: Limits = field(default_factory=Limits)
+    buffers: BufferPool = field(default_factory=BufferPool)
+    dealt: Dealt = field(default_factory=Dealt)
+
+
 class Link:
     """A stream on which both sides speak the protocol.
 
@@ -106,25 +124,23 @@ class Link:
     def __init__(
         self,
         stream: Stream,
-        buffers: BufferPool,
+        shared: Shared,
         *,
         number: int,
         dialled: PeerAddress | None = None,
         host: str = "",
-        limits: Limits | None = None,
     ) -> None:
         now = trio.current_time()
         self.number = number
         self.dialled = dialled
         self.device = stream.device
         self.host = host or stream.remote_host
-        limits = limits or Limits()
-        self.up_limit = Throttle(limits, upward=True, host=self.host)
-        self.down_limit = Throttle(limits, upward=False, host=self.host)
+        self.up_limit = Throttle(shared.limits, upward=True, host=self.host)
+        self.down_limit = Throttle(shared.limits, upward=False, host=self.host)
         self.hello = Hello()
         self.holdings = Holdings()
         self.flow = PeerFlow(now)
-        self.wants = WantQueue()
+        self.wants = WantQueue(shared.dealt)
         self.ending = ""
         self.failure: P2PSyncError | None = None
         self.received_bytes = self.sent_bytes = self.uploaded_bytes = self.messages_received = 0
@@ -136,7 +152,7 @@ class Link:
         self._life = LifeWatch(now)
         self._sending_since: float | None = None
         self._stream = stream
-        self._connection = Connection(accepting=dialled is None, buffers=buffers)
+        self._connection = Connection(accepting=dialled is None, buffers=shared.buffers)
         self._outbox = Outbox()
         self._frame_size = FrameSize()
         self._compressing = Compressing()
@@ -277,6 +293,9 @@ class Link:
             case Want(ids):
                 self.wants.want(ids)
                 self._wanted.set()
+            case Wish(ids):
+                self.wants.wish(ids)
+                self._wanted.set()
             case Cancel(ids):
                 self.wants.drop(ids)
             case Ping():
@@ -296,11 +315,12 @@ class Link:
         while True:
             messages = await self._outbox.take()
             self._sending_since = began = trio.current_time()
+            before = self.uploaded_bytes
             sent_bytes = await self._write(messages)
             self._sending_since = None
             if isinstance(messages[-1], Blocks | Part | Packed):
                 took_s = trio.current_time() - began
-                self._frame_size.sent(took_s)
+                self._frame_size.sent(self.uploaded_bytes - before, took_s)
                 self._compressing.sent(sent_bytes, took_s)
 
     async def _write(self, messages: Sequence[Message]) -> int:
@@ -321,10 +341,13 @@ class Link:
             while not self.wants:
                 self._wanted = trio.Event()
                 await self._wanted.wait()
-            ids = self.wants.first(READ_IDS)
+            if not self.wants.has_wants:
+                await self._outbox.wait_idle()  # what is best to send is known best at the last moment
+            ids = self.wants.first(READ_IDS, self._frame_size.limit_bytes)
             payloads = await self._read(store, ids)
             ids = ids[: len(payloads)]
             self.wants.drop(ids)
+            self.wants.answered(payloads)
             size = min(self._frame_size.limit_bytes, self.up_limit.quantum_bytes)
             for message in frames(ids, payloads, size):
                 await self._put_payload(await self._compressed(store, message))
@@ -336,7 +359,7 @@ class Link:
         self._compressing.sent(0, trio.current_time() - began)
 
     async def _compressed(self, store: ThreadedStore, message: Blocks | Part | Missing) -> PayloadMessage:
-        if isinstance(message, Missing) or FEATURE not in self.hello.features or not self._compressing.wants():
+        if isinstance(message, Missing) or Feature.ZSTD not in self.hello.features or not self._compressing.wants():
             return message
         packed = await store.compute(pack, message)
         return packed if self._compressing.is_worthwhile(packed.length, len(packed.data)) else message

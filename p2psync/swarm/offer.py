@@ -10,6 +10,15 @@ HAVE_BYTES = 256 << 10
 """Size of one HAVE, well below its limit: a long statement is said in several."""
 _ROW_BYTES = 48
 NO_ROOT = BlockId(b"")
+ANNOUNCE_S = 0.02
+ANNOUNCE_LINK_S = 0.002
+"""Blocks of so long, and of so much more for every link, are announced together: others can pass on only what they know
+of, and a message costs some 30 µs at either end."""
+
+
+def announce_delay_s(links: int) -> float:
+    """Return how long to gather what is to be announced."""
+    return ANNOUNCE_S + ANNOUNCE_LINK_S * links
 
 
 class Offer:

@@ -16,8 +16,8 @@ from p2psync.swarm.dialler import Dial, Dialler
 from p2psync.swarm.downloads import Downloads
 from p2psync.swarm.flow import Pulse
 from p2psync.swarm.heads import HeadQueue, JudgedHead
-from p2psync.swarm.link import Link, Stream, describe_link
-from p2psync.swarm.offer import Offer
+from p2psync.swarm.link import Link, Shared, Stream, describe_link
+from p2psync.swarm.offer import Offer, announce_delay_s
 from p2psync.swarm.pace import Pace
 from p2psync.swarm.peers import PeerBook
 from p2psync.swarm.statistics import (
@@ -32,14 +32,10 @@ from p2psync.swarm.statistics import (
 from p2psync.swarm.tasks import Written
 from p2psync.swarm.throttle import Limits
 from p2psync.wire import limits
-from p2psync.wire.buffers import BufferPool
-from p2psync.wire.compression import FEATURE
-from p2psync.wire.messages import PEERS_FEATURE, Blocks, Farewell, Have, HeadOffer, Hello, Message, Missing, Peers, Ping
+from p2psync.wire.messages import Blocks, Farewell, Feature, Have, HeadOffer, Hello, Message, Missing, Peers, Ping
 
 TICK_S = 0.5
 """How often links are measured."""
-HAVE_DELAY_S = 0.15
-"""Blocks of so long are announced together: a dozen messages a second a link, whatever the rate."""
 
 TELL_COMPLETE_S = 2.0
 """Peers that have everything hear so rarely what we hold: for people to see how far we are."""
@@ -86,7 +82,7 @@ class Swarm:
         self._to_announce = trio.Event()
         self._links: dict[int, Link] = {}
         self._numbers = count(1)
-        self._buffers = BufferPool()
+        self._shared = Shared(context.limits)
         self._uploaded_bytes = 0
         self._running = False
 
@@ -109,8 +105,7 @@ class Swarm:
 
     async def accept(self, stream: Stream, *, host: str = "") -> None:
         """Run an accepted, authenticated stream until it ends; `host` is where it comes from, to dial back later."""
-        link = Link(stream, self._buffers, number=next(self._numbers), host=host, limits=self._context.limits)
-        await self._run_link(link)
+        await self._run_link(self._link(stream, host=host))
 
     def add_addresses(self, addresses: Sequence[PeerAddress]) -> None:
         """Try these addresses from now on."""
@@ -200,8 +195,11 @@ class Swarm:
     def _linked(self) -> list[DeviceId]:
         return [link.device for link in self._links.values()]
 
+    def _link(self, stream: Stream, *, dialled: PeerAddress | None = None, host: str = "") -> Link:
+        return Link(stream, self._shared, number=next(self._numbers), dialled=dialled, host=host)
+
     async def _run_dialled(self, stream: Stream, address: PeerAddress) -> None:
-        link = Link(stream, self._buffers, number=next(self._numbers), dialled=address, limits=self._context.limits)
+        link = self._link(stream, dialled=address)
         self._book.linked(address, link.device)
         began = trio.current_time()
         await self._run_link(link)
@@ -223,8 +221,8 @@ class Swarm:
                 self._ban(link, str(link.failure))
 
     def _hello(self) -> Hello:
-        features = (FEATURE, PEERS_FEATURE)
-        return Hello(features=features, agent=self._context.agent.encode(), listen_port=self._context.listen_port)
+        agent, port = self._context.agent.encode(), self._context.listen_port
+        return Hello(features=(Feature.PEERS, Feature.WISH, Feature.ZSTD), agent=agent, listen_port=port)
 
     def _refusal(self, link: Link) -> bytes:
         """Return why a link is not wanted, or nothing."""
@@ -334,11 +332,11 @@ class Swarm:
                 self._dialler.look_again()
 
     def _heard_have(self, link: Link, have: Have) -> None:
-        pages = link.holdings.hear(have)
+        grown = link.holdings.hear(have)
         if have.complete or have.gone:
-            self._downloads.holdings_changed(link)
-        else:
-            self._downloads.holdings_grew(link, pages)
+            self._downloads.holdings_shrank(link)
+        if grown:
+            self._downloads.holdings_grew(link, grown)
 
     def _heard_head(self, link: Link, head: bytes) -> None:
         try:
@@ -347,7 +345,7 @@ class Swarm:
             raise IntegrityError(f"it offers a head that is none: {error}") from error
         link.standing = judged.standing
         link.holdings.offer(judged.root)
-        self._downloads.holdings_changed(link)
+        self._downloads.holdings_shrank(link)
         if self._heads.offer(head, judged):
             self._head_came.set()
 
@@ -362,7 +360,7 @@ class Swarm:
         while True:
             self._to_announce = trio.Event()
             await self._to_announce.wait()
-            await trio.sleep(HAVE_DELAY_S)
+            await trio.sleep(announce_delay_s(len(self._links)))
             haves = list(self._offer.changes())
             for link in self._links.values():
                 if self._offer.root not in link.holdings.complete:

@@ -35,6 +35,7 @@ class Kind(IntEnum):
     PONG = 9
     BYE = 10
     PACKED = 11
+    WISH = 12
     PEERS = 13
 
 
@@ -82,6 +83,13 @@ class Have:
 @dataclass(frozen=True, slots=True)
 class Want:
     """Send me these blocks, most urgent first."""
+
+    ids: Sequence[BlockId]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Send me any of these, in whatever order suits you, until I cancel them; feature `wish`."""
 
     ids: Sequence[BlockId]
 
@@ -144,15 +152,22 @@ class Pong:
     """Yes."""
 
 
-PEERS_FEATURE = b"peers"
-"""Named in HELLO by who reads PEERS messages."""
-
-
 @dataclass(frozen=True, slots=True)
 class Peers:
     """Where other members of the folder accept links, as far as the sender knows: IP addresses, at least one."""
 
     addresses: Sequence[PeerAddress]
+
+
+class Feature:
+    """Optional parts of the protocol, as HELLO names them."""
+
+    WISH = b"wish"
+    """WISH is understood."""
+    PEERS = b"peers"
+    """PEERS is read."""
+    ZSTD = b"zstd"
+    """PACKED is read."""
 
 
 class Farewell:
@@ -179,7 +194,7 @@ class Bye:
     reason: bytes
 
 
-Message = Hello | HeadOffer | Have | Want | Cancel | Missing | Blocks | Part | Packed | Peers | Ping | Pong | Bye
+Message = Hello | HeadOffer | Have | Want | Wish | Cancel | Missing | Blocks | Part | Packed | Peers | Ping | Pong | Bye
 
 PART_HEAD = struct.Struct(">32sII")
 _BLOCK_ROW = struct.Struct(">32sI")
@@ -200,6 +215,7 @@ MAX_BODY_BYTES: Mapping[int, int] = {
     Kind.BYE: limits.MAX_BYE_BYTES,
     Kind.PEERS: limits.MAX_PEERS_BYTES,
     Kind.PACKED: _PACKED_HEAD.size + limits.FRAME_PAYLOAD_BYTES,
+    Kind.WISH: limits.MAX_IDS_BYTES,
 }
 
 
@@ -211,7 +227,7 @@ def encode_body(message: Message) -> tuple[Kind, list[Buffer]]:
             return Kind.BLOCKS, [_COUNT.pack(len(blocks)) + rows, *(data for _, data in blocks)]
         case Part(id_, total, offset, payload):
             return Kind.PART, [PART_HEAD.pack(id_, total, offset), payload]
-        case Want(ids) | Cancel(ids) | Missing(ids):
+        case Want(ids) | Wish(ids) | Cancel(ids) | Missing(ids):
             return _IDS_KINDS[type(message)], [b"".join(ids)]
         case Packed(kind, length, data):
             return Kind.PACKED, [_PACKED_HEAD.pack(kind, length), data]
@@ -342,7 +358,12 @@ def _parse_bye(body: memoryview) -> Bye:
     return Bye(bencoding.Fields(bencoding.decode(bytes(body)), of="bye").octets(b"reason"))
 
 
-_IDS_KINDS: Mapping[type[Message], Kind] = {Want: Kind.WANT, Cancel: Kind.CANCEL, Missing: Kind.MISSING}
+_IDS_KINDS: Mapping[type[Message], Kind] = {
+    Want: Kind.WANT,
+    Wish: Kind.WISH,
+    Cancel: Kind.CANCEL,
+    Missing: Kind.MISSING,
+}
 
 _PARSERS: Mapping[int, Callable[[memoryview], Message]] = {
     Kind.HELLO: _parse_hello,
@@ -357,4 +378,5 @@ _PARSERS: Mapping[int, Callable[[memoryview], Message]] = {
     Kind.BYE: _parse_bye,
     Kind.PEERS: _parse_peers,
     Kind.PACKED: _parse_packed,
+    Kind.WISH: lambda body: Wish(_parse_ids(body)),
 }

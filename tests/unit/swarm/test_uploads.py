@@ -18,7 +18,7 @@ def test_wants_are_answered_in_order_without_what_was_cancelled():
     queue = WantQueue()
     queue.want(ids(5))
     queue.drop(ids(5)[1:2])
-    assert queue.first(3) == [ids(5)[n] for n in (0, 2, 3)]
+    assert queue.first(3, 0) == [ids(5)[n] for n in (0, 2, 3)]
 
 
 def test_more_wants_than_a_peer_may_have_are_refused():
@@ -52,8 +52,8 @@ def test_thousands_of_tiny_blocks_stay_within_the_blocks_of_a_frame():
 def test_frames_shrink_on_a_slow_line_and_grow_again():
     size = FrameSize()
     for _ in range(10):
-        size.sent(FRAME_S * 2)
+        size.sent(size.limit_bytes, FRAME_S * 2)
     assert size.limit_bytes == MIN_FRAME_BYTES
     for _ in range(10):
-        size.sent(FRAME_S / 10)
+        size.sent(size.limit_bytes, FRAME_S / 10)
     assert size.limit_bytes == limits.FRAME_PAYLOAD_BYTES

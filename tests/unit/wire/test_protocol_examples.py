@@ -25,6 +25,7 @@ from p2psync.wire.messages import (
     Ping,
     Pong,
     Want,
+    Wish,
 )
 
 A, B = b"\xaa" * 32, b"\xbb" * 32
@@ -33,6 +34,7 @@ MESSAGES = {
     "head": HeadOffer(b"seed"),
     "have": Have(complete=[A], partial=[(B, b"\xa0\x80")]),
     "want": Want([A, B]),
+    "wish": Wish([A, B]),
     "cancel": Cancel([A]),
     "blocks": Blocks([(A, b"hi"), (B, b"you")]),
     "part": Part(A, 4, 2, b"ok"),
