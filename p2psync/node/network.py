@@ -17,6 +17,7 @@ from p2psync.ids import PeerAddress, PeerId
 from p2psync.manifest.head import Head, Standing
 from p2psync.node.identity import Identity
 from p2psync.node.limits import NO_LIMITS, LimitOptions, LimitSchedule
+from p2psync.node.saved_peers import keep_saved
 from p2psync.sharelink import TrackerTiers
 from p2psync.store.database import Database
 from p2psync.store.folder_state import FolderState
@@ -135,6 +136,7 @@ class FolderNetwork:
         self.tracker_outcomes: dict[str, str] = {}
         self.schedule = LimitSchedule(options.limits)
         self._options = options
+        self._database = folder.database
         self._ports = ports
         self._identity = identity
         self.left_bytes: Callable[[], int] = lambda: 0
@@ -173,6 +175,7 @@ class FolderNetwork:
             await nursery.start(self.swarm.run)
             await nursery.start(self._endpoint.serve, self._ports.listeners)
             self.swarm.add_addresses(self._options.peers)
+            nursery.start_soon(keep_saved, self._database, self.swarm)
             for source in self._sources():
                 nursery.start_soon(source.run, self.swarm.add_addresses)
 
