@@ -8,7 +8,7 @@ from p2psync.blocks.block import block_id
 from p2psync.blocks.need import PageHolding, Run
 from p2psync.chunking import largest_chunk
 from p2psync.errors import PathError
-from p2psync.ids import BlockId
+from p2psync.ids import BLOCK_ID_BYTES, BlockId
 from p2psync.manifest.entry import Entry, Kind
 from p2psync.manifest.page import Page, decode_page, page_block_ids
 from p2psync.manifest.tree import Manifest, join_continuations
@@ -16,11 +16,14 @@ from p2psync.store.folder_state import FolderState
 from p2psync.store.local_file import LocalFile
 from p2psync.store.staging import StagedFile, wanted_slots
 from p2psync.sync.apply import FolderWriter
+from p2psync.sync.cuts import CutHints
 from p2psync.sync.paths import PathGate
 from p2psync.sync.reconcile import Decision, Step, reconcile
 
 RUN_BYTES = 1 << 20
 """Blocks of a page are asked for about this much at a time: one frame, one hop to a worker thread."""
+MOVED_BYTES = 1 << 20
+"""From here on a file that was renamed is renamed here too; copying a smaller one costs no more than finding out."""
 _COPY_THREADS = 2
 _COPY_BYTES = 4 << 20
 _COPY_BLOCKS = 256
@@ -78,6 +81,7 @@ class Planner:
         self._writer = writer
         self._gate = gate
         self._checkpoint = checkpoint
+        self._listed = CutHints(manifest, folder.pages)
 
     def groups(self) -> Iterator[GroupPlan]:
         """Plan the manifest, a page at a time, or as many as one huge file fills.
@@ -158,6 +162,9 @@ class Planner:
         waits: dict[int, BlockId] = {}
         files = self._staging.begin(entries)
         for file in files:
+            if file.size_bytes >= MOVED_BYTES and self._move_here(file):
+                self.totals.reused_bytes += file.size_bytes
+                continue
             wanted = wanted_slots(file)
             self.totals.right_bytes += file.size_bytes - sum(file.length(slot) for slot, _ in wanted)
             largest = largest_chunk(file.entry.cut)
@@ -169,6 +176,18 @@ class Planner:
                 elif not self._staging.await_block(block, file, slot):
                     waits[starts[file.entry.key] + slot] = block
         return files, waits
+
+    def _move_here(self, file: StagedFile) -> bool:
+        """Take the file that has been renamed, if that is what happened: a file of ours that the folder has no more."""
+        first = BlockId(file.entry.ids[:BLOCK_ID_BYTES])
+        for place in self._folder.index.places([first]).get(first, ()):
+            local = self._folder.index.file_at(place.key) if not place.staged and not place.slot else None
+            if local is None or local.entry.ids != file.entry.ids or self._listed.of(place.key) is not None:
+                continue
+            if self._writer.take(local, file.name):
+                self._staging.filled(file)
+                return True
+        return False
 
     def _reuse(self, waits: dict[int, BlockId], lengths: Sequence[int]) -> None:
         """Copy what stands elsewhere in the folder, and take it out of `waits`."""

@@ -11,6 +11,8 @@ from p2psync.sync.fingerprint import UNSETTLED, looks_like
 
 BATCH = 1000
 """Changed paths a transaction: enough to make its cost vanish, few enough to hold in memory."""
+MOST_GONE = 50_000
+"""Gone paths that are kept for the end of the scan: what they were is still known when it turns up elsewhere."""
 
 
 class IndexRecorder:
@@ -49,6 +51,7 @@ class IndexRecorder:
 
     def note(self, entry: Entry, mark: bytes, local: LocalFile | None) -> None:
         """Record what stands at a path, with its fingerprint, if the index says anything else."""
+        self._gone.pop(entry.key, None)
         if local is None:
             self._add(None, entry._replace(version=self._version_of_new), mark, ours=False)
         elif local.entry._replace(version=b"") != entry:
@@ -75,15 +78,20 @@ class IndexRecorder:
 
     def flush(self) -> None:
         """Put what has been collected into the index."""
-        if not self._rows and not self._gone:
-            return
-        with self._database.transaction():
-            if self._keys or self._gone:
-                self._on_changes([*self._keys, *self._gone])
-            self._index.put_files(self._rows)
-            if self._gone:
+        if self._rows:
+            with self._database.transaction():
+                if self._keys:
+                    self._on_changes(self._keys)
+                self._index.put_files(self._rows)
+            self._rows, self._keys = [], []
+
+    def flush_gone(self) -> None:
+        """Take what has gone out of the index."""
+        if self._gone:
+            with self._database.transaction():
+                self._on_changes(list(self._gone))
                 self._record_gone()
-        self._rows, self._gone, self._keys = [], {}, []
+            self._gone = {}
 
     def _add(self, number: int | None, entry: Entry, mark: bytes, *, ours: bool) -> None:
         self.changed += 1
@@ -92,8 +100,10 @@ class IndexRecorder:
         self._flush_full()
 
     def _flush_full(self) -> None:
-        if len(self._rows) >= BATCH or len(self._gone) >= BATCH:
+        if len(self._rows) >= BATCH:
             self.flush()
+        if len(self._gone) >= MOST_GONE:
+            self.flush_gone()
 
     def _record_gone(self) -> None:
         tombstones: list[tuple[int | None, Entry, bytes, bool]] = []
