@@ -48,6 +48,7 @@ class IndexRecorder:
         self._rows: list[tuple[int | None, Entry, bytes, bool]] = []
         self._gone: dict[bytes, None] = {}
         self._keys: list[bytes] = []
+        self._replaced: list[bytes] = []
 
     def note(self, entry: Entry, mark: bytes, local: LocalFile | None) -> None:
         """Record what stands at a path, with its fingerprint, if the index says anything else."""
@@ -69,28 +70,28 @@ class IndexRecorder:
         self.changed += 1
         self._gone[key] = None
         if local.entry.kind is Kind.DIRECTORY:
-            self.note_gone_below(local.entry.path)
+            self._gone.update(dict.fromkeys(self._index.keys_below(local.entry.path)))
         self._flush_full()
 
-    def note_gone_below(self, directory: bytes) -> None:
-        """Record that nothing stands below a path any more."""
-        self._gone.update(dict.fromkeys(self._index.keys_below(directory)))
+    def note_replaced(self, directory: bytes) -> None:
+        """Record that a directory has become something else, which is to be noted next: all that was in it has gone."""
+        self._replaced += self._index.keys_below(directory)
 
     def flush(self) -> None:
-        """Put what has been collected into the index."""
-        if self._rows:
+        """Put what has been collected into the index, but for what has gone."""
+        if self._rows or self._replaced:
             with self._database.transaction():
-                if self._keys:
-                    self._on_changes(self._keys)
+                self._on_changes(self._keys + self._replaced)
+                self._record_gone(self._replaced)
                 self._index.put_files(self._rows)
-            self._rows, self._keys = [], []
+            self._rows, self._keys, self._replaced = [], [], []
 
     def flush_gone(self) -> None:
         """Take what has gone out of the index."""
         if self._gone:
             with self._database.transaction():
-                self._on_changes(list(self._gone))
-                self._record_gone()
+                self._on_changes(self._gone)
+                self._record_gone(list(self._gone))
             self._gone = {}
 
     def _add(self, number: int | None, entry: Entry, mark: bytes, *, ours: bool) -> None:
@@ -105,16 +106,16 @@ class IndexRecorder:
         if len(self._gone) >= MOST_GONE:
             self.flush_gone()
 
-    def _record_gone(self) -> None:
+    def _record_gone(self, keys: list[bytes]) -> None:
         tombstones: list[tuple[int | None, Entry, bytes, bool]] = []
         if self._keeps_tombstones:
-            for key in self._gone:
+            for key in keys:
                 local = self._index.file_at(key)
                 if local is not None and local.entry.kind is not Kind.TOMBSTONE:
                     version = self._version_of(local.entry.version)
                     entry = Entry(local.entry.parent, local.entry.name, Kind.TOMBSTONE, version=version)
                     tombstones.append((local.number, entry, UNSETTLED, False))
-        self._index.remove_files(list(self._gone))
+        self._index.remove_files(keys)
         self._index.put_files(tombstones)
 
 

@@ -229,7 +229,7 @@ class _Scan:
     def _look_at(self, handle: int, directory: bytes, name: bytes, status: os.stat_result, *, is_known: bool) -> None:
         local = self._index.file_at(entry_key(directory, name)) if is_known else None
         if local is not None and local.entry.kind is Kind.DIRECTORY and not stat.S_ISDIR(status.st_mode):
-            self._recorder.note_gone_below(local.entry.path)
+            self._recorder.note_replaced(local.entry.path)
         mtime_ns, mode = clamped_mtime_ns(status), stat.S_IMODE(status.st_mode) & 0o777
         if stat.S_ISREG(status.st_mode):
             hashed = self._hash(handle, directory, name, local)
