@@ -1,7 +1,7 @@
 """Fetching: callers' jobs, what each link is asked for, and what becomes of the answers."""
 
 import random
-from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import trio
@@ -10,18 +10,18 @@ from p2psync.blocks.need import Run
 from p2psync.errors import RemoteProtocolError, StoreError
 from p2psync.ids import BlockId
 from p2psync.store.threaded import ThreadedStore
+from p2psync.swarm.holdings import Grown
 from p2psync.swarm.intake import Intake
 from p2psync.swarm.link import Link
-from p2psync.swarm.picker import Picker
+from p2psync.swarm.requests import Requests
 from p2psync.swarm.tasks import Job, Written
 from p2psync.wire import limits
-from p2psync.wire.messages import Blocks, Cancel, Missing, Want
+from p2psync.wire.messages import Blocks, Feature, Missing, Want
 
 LOW_TASKS = 512
 """Runs of about 1 MiB that wait for a peer: several windows of every peer, and room for random choice."""
 LOW_BLOCKS = 8_192
 """The same where blocks are small: some 4 MB of our memory."""
-IDS_PER_FRAME = 4_096
 
 
 class _Waiter:
@@ -56,7 +56,8 @@ class Downloads:
         on_written: Callable[[Written], None],
         on_wrong: Callable[[Link], None],
     ) -> None:
-        self._picker = Picker(rng)
+        self._requests = Requests(rng)
+        self._picker = self._requests.picker
         self._intake = Intake(store, self)
         self._on_written = on_written
         self._on_wrong = on_wrong
@@ -88,7 +89,7 @@ class Downloads:
         job = Job(root, pages=True, exhausted=True)
         with self._waiting(job) as waiter:
             self._picker.add_pages(job, ids)
-            self._refill_all()
+            self._ask_all()
             while not job.is_done:
                 await waiter.wait()
 
@@ -102,11 +103,11 @@ class Downloads:
         with self._waiting(job) as waiter:
             async for batch in runs:
                 self._picker.add(job, batch)
-                self._refill_all()
+                self._ask_all()
                 while not self._is_low(job):
                     await waiter.wait()
             job.exhausted = True
-            self._refill_all()
+            self._ask_all()
             while not job.is_done:
                 await waiter.wait()
 
@@ -118,8 +119,8 @@ class Downloads:
             yield waiter
         finally:
             del self._waiters[job]
-            for number, ids in self._picker.forget(job).items():
-                self._send_ids(self._links[number], Cancel, ids)
+            self._requests.cancel(self._picker.forget(job))
+            self._send()
 
     def _is_low(self, job: Job) -> bool:
         return job.unassigned < LOW_BLOCKS and self._picker.unassigned_tasks < LOW_TASKS
@@ -135,27 +136,43 @@ class Downloads:
         """A link may be asked from now on."""
         self._links[link.number] = link
         self._unasked_bytes[link.number] = 0
-        self._picker.add_peer(link.number, link.holdings)
+        self._requests.link_up(
+            link.number,
+            link.holdings,
+            link.flow,
+            deals=Feature.WISH in link.hello.features,
+            is_open=lambda: not link.ending,
+        )
 
     def link_down(self, link: Link) -> None:
         """What a link owed is asked from others."""
         del self._links[link.number], self._unasked_bytes[link.number]
-        self._picker.drop_peer(link.number)
-        self._refill_all()
+        self._requests.link_down(link.number, trio.current_time())
+        self._send()
 
     def in_flight_bytes(self, link: Link) -> int:
         """Return how much a link owes."""
         return self._picker.in_flight(link.number)[0]
 
-    def holdings_grew(self, link: Link, pages: Iterable[BlockId]) -> None:
-        """A peer announced more of these pages."""
-        self._picker.holdings_grew(link.number, pages)
-        self._refill(link)
+    @property
+    def unassigned_tasks(self) -> int:
+        """Runs of blocks that nobody is asked for at present."""
+        return self._picker.unassigned_tasks
 
-    def holdings_changed(self, link: Link) -> None:
+    @property
+    def unwritten_bytes(self) -> int:
+        """Bytes that were received and are not written yet."""
+        return self._intake.held_bytes
+
+    def holdings_grew(self, link: Link, grown: Grown) -> None:
+        """A peer announced more."""
+        self._requests.holdings_grew(link.number, grown, trio.current_time())
+        self._send()
+
+    def holdings_shrank(self, link: Link) -> None:
         """A peer offered a head, withdrew something, or became complete."""
-        self._picker.holdings_changed(link.number)
-        self._refill(link)
+        self._requests.holdings_shrank(link.number, trio.current_time())
+        self._send()
 
     def heard_blocks(self, link: Link, message: Blocks) -> None:
         """Blocks arrived.
@@ -163,44 +180,24 @@ class Downloads:
         Raises:
             RemoteProtocolError: Too many that nobody asked for.
         """
-        link.flow.arrived(trio.current_time())
-        cancels: dict[int, list[BlockId]] = {}
-        for id_, data in message.blocks:
-            others = self._picker.received(link.number, id_)
-            if others is None:
+        expected = self._requests.received(link.number, [id_ for id_, _ in message.blocks], trio.current_time())
+        for (id_, data), is_expected in zip(message.blocks, expected, strict=True):
+            if is_expected:
+                self._intake.put(link, id_, data)
+            else:
                 self._count_unasked(link, len(data))
-                continue
-            self._intake.put(link, id_, data)
-            for other in others:
-                cancels.setdefault(other, []).append(id_)
-        for number, ids in cancels.items():
-            self._send_ids(self._links[number], Cancel, ids)
-            self._refill(self._links[number])
-        self._refill(link)
+        self._send()
 
     def heard_missing(self, link: Link, message: Missing) -> None:
         """A peer lacks blocks it was asked for."""
-        now = trio.current_time()
-        for id_ in message.ids:
-            self._picker.missing(link.number, id_, now)
-        self._refill_all()
+        self._requests.missing(link.number, message.ids, trio.current_time())
+        self._send()
 
     def tick(self, link: Link, now: float) -> None:
         """Measure a link; snub it or end it if it does not send what it owes."""
-        flow = link.flow
-        flow.tick(now, link.payload_bytes, owing=self.in_flight_bytes(link) > 0)
-        if link.is_paused:
-            flow.excuse(now)
-        if flow.is_stalled(now):
+        if not self._requests.tick(link.number, link.payload_bytes, now, is_paused=link.is_paused):
             link.fail(RemoteProtocolError("it owes blocks and sends none"))
-            return
-        overdue = flow.is_overdue(now)
-        flow.snubbed = flow.snubbed or overdue
-        self._picker.measured(link.number, flow.rate_bytes_per_s, snubbed=flow.snubbed)
-        if overdue:
-            self._send_ids(link, Cancel, self._picker.release(link.number))
-            self._refill_all()
-        self._refill(link)
+        self._send()
 
     # --- the intake's owner -------------------------------------------------------------------------------------------
 
@@ -217,7 +214,7 @@ class Downloads:
             self._picker.refetch(id_)
             self._on_wrong(link)
         if wrong:
-            self._refill_all()
+            self._ask_all()
         self._wake()
 
     def write_failed(self, error: StoreError) -> None:
@@ -228,35 +225,16 @@ class Downloads:
 
     # --- asking -------------------------------------------------------------------------------------------------------
 
-    def _refill_all(self) -> None:
-        for link in self._links.values():
-            self._refill(link)
+    def _ask_all(self) -> None:
+        self._requests.refill_all(trio.current_time())
+        self._send()
 
-    def _refill(self, link: Link) -> None:
-        """Ask a link for as much as its window has room for, once a quarter of it is free."""
-        number, window, now = link.number, link.flow.window_bytes, trio.current_time()
-        size, count = self._picker.in_flight(number)
-        if link.ending or (size and size > window - window // 4):
-            return
-        ids: list[BlockId] = []
-        while size < window and count < limits.WANTED_IDS:
-            # Never less than a quarter of the window: slivers of runs would cost more than they level out.
-            taken = self._picker.take(number, max(window - size, window // 4), now)
-            if not taken:
-                break
-            ids += taken
-            size, count = self._picker.in_flight(number)
-        if not ids and not size:
-            ids = self._picker.duplicate(number, now)
-        if ids:
-            link.flow.asked(now)
-            self._send_ids(link, Want, ids)
-            self._wake()
-
-    @staticmethod
-    def _send_ids(link: Link, message: type[Want] | type[Cancel], ids: list[BlockId]) -> None:
-        for at in range(0, len(ids), IDS_PER_FRAME):
-            link.send(message(ids[at : at + IDS_PER_FRAME]))
+    def _send(self) -> None:
+        for number, message in self._requests.collect():
+            if number in self._links:
+                self._links[number].send(message)
+            if isinstance(message, Want):
+                self._wake()
 
     def _count_unasked(self, link: Link, size: int) -> None:
         self.wasted_bytes += size

@@ -1,11 +1,14 @@
 """What one peer says it holds: complete roots, whole pages, and bit sets over the blocks of other pages. Pure."""
 
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
 
 from p2psync.errors import RemoteProtocolError
 from p2psync.ids import BlockId
 from p2psync.wire import limits
 from p2psync.wire.messages import Have
+
+Grown = Mapping[BlockId, bytes | None]
+"""Pages of which more is held, each with the bits that are new; None stands for every block of it."""
 
 
 class Holdings:
@@ -28,6 +31,15 @@ class Holdings:
         """Pages of which it holds something, those of complete roots not counted."""
         return len(self._whole) + len(self._partial)
 
+    def page_sum(self) -> float:
+        """Return the number of pages it holds, those of which it holds a part counted by that part.
+
+        How many blocks a page has is not known here but to eight, so a part may be taken for a little less than it is.
+        """
+        return len(self._whole) + sum(
+            int.from_bytes(bits, "big").bit_count() / (8 * len(bits)) for bits in self._partial.values()
+        )
+
     def offer(self, root: BlockId) -> None:
         """A new head voids all that was said before."""
         self.root = root
@@ -36,8 +48,8 @@ class Holdings:
         self._partial.clear()
         self._bits_bytes = 0
 
-    def hear(self, have: Have) -> Set[BlockId]:
-        """Take in a HAVE; return the pages of which more is held now.
+    def hear(self, have: Have) -> Grown:
+        """Take in a HAVE; return what more is held now.
 
         Raises:
             RemoteProtocolError: The peer announces more than one peer may.
@@ -48,15 +60,17 @@ class Holdings:
             self._forget_bits(id_)
         for id_ in have.whole:
             self._forget_bits(id_)
+        grown: dict[BlockId, bytes | None] = {}
         for page, bits in have.partial:
-            self._add_bits(page, bits)
+            grown[page] = self._add_bits(page, bits)
+        grown.update(dict.fromkeys(have.whole))
         self.complete.update(have.complete)
         self._whole.update(have.whole)
         if len(self.complete) > limits.MAX_COMPLETE_ROOTS:
             raise RemoteProtocolError(f"more than {limits.MAX_COMPLETE_ROOTS} complete manifests announced")
         if self.pages > limits.MAX_ANNOUNCED_PAGES:
             raise RemoteProtocolError(f"more than {limits.MAX_ANNOUNCED_PAGES} pages announced")
-        return {*have.whole, *(page for page, _ in have.partial)}
+        return grown
 
     def knows(self, page: BlockId) -> bool:
         """Say whether anything of a page was announced, complete roots aside."""
@@ -67,18 +81,17 @@ class Holdings:
         if page in self._whole:
             return True
         bits = self._partial.get(page)
-        return bits is not None and all(_bit(bits, position) for position in positions)
+        return bits is not None and all(has_bit(bits, position) for position in positions)
 
-    def held(self, page: BlockId, positions: Sequence[int]) -> list[int]:
-        """Return those of `positions` whose blocks were announced, complete roots aside."""
-        if page in self._whole:
-            return list(positions)
+    def holds(self, page: BlockId, position: int) -> bool:
+        """Say whether one of a page's blocks was announced, complete roots aside."""
         bits = self._partial.get(page)
-        return [] if bits is None else [position for position in positions if _bit(bits, position)]
+        return page in self._whole if bits is None else has_bit(bits, position)
 
-    def _add_bits(self, page: BlockId, bits: bytes) -> None:
+    def _add_bits(self, page: BlockId, bits: bytes) -> bytes:
+        """Take in a page's bits; return those that are new."""
         if page in self._whole:
-            return
+            return b""
         known = self._partial.get(page)
         if known is None:
             self._bits_bytes += len(bits)
@@ -88,8 +101,11 @@ class Holdings:
         elif len(known) != len(bits):
             raise RemoteProtocolError("a page whose number of blocks changed")
         else:
-            joined = int.from_bytes(known, "big") | int.from_bytes(bits, "big")
+            was = int.from_bytes(known, "big")
+            joined = was | int.from_bytes(bits, "big")
             self._partial[page] = bytearray(joined.to_bytes(len(bits), "big"))
+            return (joined ^ was).to_bytes(len(bits), "big")
+        return bits
 
     def _forget_bits(self, page: BlockId) -> None:
         bits = self._partial.pop(page, None)
@@ -97,6 +113,14 @@ class Holdings:
             self._bits_bytes -= len(bits)
 
 
-def _bit(bits: bytearray, position: int) -> bool:
+def ones(bits: bytes) -> Iterator[int]:
+    """Yield the positions of the ones, counted from the highest bit of the first byte."""
+    for at, byte in enumerate(bits):
+        if byte:
+            yield from [8 * at + bit for bit in range(8) if byte & (0x80 >> bit)]
+
+
+def has_bit(bits: bytes | bytearray, position: int) -> bool:
+    """Say whether there is a one at a position, counted in the same way."""
     at = position >> 3
     return at < len(bits) and bool(bits[at] & (0x80 >> (position & 7)))

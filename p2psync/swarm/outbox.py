@@ -5,14 +5,14 @@ from collections import deque
 import trio
 
 from p2psync.errors import RemoteProtocolError
-from p2psync.wire.messages import Blocks, Message, Missing, Part
+from p2psync.wire.messages import Blocks, Message, Missing, Packed, Part
 
 PAYLOAD_MESSAGES = 2
 """One frame that is being encrypted and one that is ready: more would only be memory."""
 MAX_CONTROL_MESSAGES = 10_000
 """Control messages for a peer that does not read; past this it is no peer."""
 
-PayloadMessage = Blocks | Part | Missing
+PayloadMessage = Blocks | Part | Packed | Missing
 """Answers to wants: as many as the peer takes, and not more."""
 
 
@@ -24,6 +24,7 @@ class Outbox:
         self._payload: deque[PayloadMessage] = deque()
         self._filled = trio.Event()
         self._drained = trio.Event()
+        self._taken = False
 
     def put(self, message: Message) -> None:
         """Queue a control message, ahead of all payload.
@@ -44,8 +45,17 @@ class Outbox:
         self._payload.append(message)
         self._filled.set()
 
+    async def wait_idle(self) -> None:
+        """Wait until no payload is queued, and what was taken has been sent."""
+        while self._payload or self._taken:
+            self._drained = trio.Event()
+            await self._drained.wait()
+
     async def take(self) -> list[Message]:
-        """Wait for something to send: all control messages, and one of payload."""
+        """Wait for something to send: all control messages, and one of payload. What was taken before has been sent."""
+        self._taken = False
+        if not self._payload:
+            self._drained.set()
         while not self._control and not self._payload:
             self._filled = trio.Event()
             await self._filled.wait()
@@ -53,5 +63,6 @@ class Outbox:
         self._control.clear()
         if self._payload:
             messages.append(self._payload.popleft())
+            self._taken = True
             self._drained.set()
         return messages

@@ -1,17 +1,19 @@
 """What to want from whom next. Pure; STATE.md draws the states of a block.
 
 The unit is a task: the wanted blocks of one run. Rarest first with random ties; one peer a task, until nothing is left
-unassigned and an idle peer may be asked for what a slower one owes.
+unassigned and an idle peer may be asked for what a slower one owes. What none but seeds hold, while others are after it
+too, is wished for instead: the seed sends it in its own order, which gives each of us something else.
 """
 
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from p2psync.blocks.need import Run
 from p2psync.ids import BlockId
-from p2psync.swarm.holdings import Holdings
-from p2psync.swarm.pool import Pool
+from p2psync.swarm.holdings import Grown, Holdings
+from p2psync.swarm.pool import PAGES_RARITY, Pool
 from p2psync.swarm.tasks import Job, Task, Wanted, Written
 from p2psync.wire import limits
 
@@ -29,6 +31,10 @@ MUTE_BYTES_PER_S = limits.LIFE_SIGN_BYTES / limits.SNUB_S
 UNKNOWN_LENGTH = 32 << 10
 """What a page is taken to have until it is here."""
 PAGES_PER_TASK = 16
+WISHED_TASKS = 1024
+"""Tasks that are wished for at one peer: enough that it always finds some that it has sent to nobody."""
+LOOK_AT = 64
+"""Tasks of a peer among which the rarest is looked for: as good as all, at a bounded price."""
 
 
 @dataclass(eq=False, slots=True)
@@ -37,6 +43,8 @@ class _Peer:
     in_flight_bytes: int = 0
     in_flight_blocks: int = 0
     rate_bytes_per_s: float = 0.0
+    deals: bool = False
+    """It sends what is wished for in an order of its own."""
     snubbed: bool = False
     mute: bool = False
     """It was asked, sent next to nothing, and another peer was asked instead."""
@@ -70,19 +78,21 @@ class Picker:
         self._received: dict[BlockId, Wanted] = {}
         self._jobs: set[Job] = set()
         self._changes = 0
+        self._sought: set[BlockId] = set()
+        """Roots that linked peers offer and have not all of."""
 
     # --- peers --------------------------------------------------------------------------------------------------------
 
-    def add_peer(self, peer: int, holdings: Holdings) -> None:
-        """A link is up; `holdings` is read whenever a choice is made."""
-        self._peers[peer] = _Peer()
+    def add_peer(self, peer: int, holdings: Holdings, *, deals: bool = False) -> None:
+        """A link is up; `holdings` is read whenever a choice is made. With `deals` the peer takes wishes."""
+        self._peers[peer] = _Peer(deals=deals)
         self._holdings[peer] = holdings
 
     def drop_peer(self, peer: int) -> None:
         """A link is down; what it owed is unassigned again."""
         self.release(peer)
         del self._peers[peer], self._holdings[peer]
-        self._pool.holdings_changed(peer)
+        self.holdings_shrank(peer)
 
     def in_flight(self, peer: int) -> tuple[int, int]:
         """Return how many bytes and blocks a peer owes."""
@@ -95,15 +105,26 @@ class Picker:
         state.rate_bytes_per_s, state.snubbed, state.fruitless_at = rate_bytes_per_s, snubbed, -1
         state.mute = state.mute and not state.sends
 
-    def holdings_grew(self, peer: int, pages: Iterable[BlockId]) -> None:
-        """A peer announced more blocks of these pages."""
+    def holdings_grew(self, peer: int, grown: Grown) -> dict[int, list[BlockId]]:
+        """A peer announced more; return what need not be wished for any more, and by whom."""
         self._changes += 1
-        self._pool.holdings_grew(peer, pages)
+        growth = self._pool.holdings_grew(peer, grown)
+        for task in growth.carved:
+            self._tasks.update(dict.fromkeys(task.wanted, task))
+        return growth.unwished
 
-    def holdings_changed(self, peer: int) -> None:
-        """A peer withdrew something, offered a head, or became complete."""
+    def holdings_shrank(self, peer: int) -> list[BlockId]:
+        """A peer withdrew something, offered a head, became complete, or is gone; return what it need not send."""
         self._changes += 1
-        self._pool.holdings_changed(peer)
+        self._pool.holdings_shrank(peer)
+        everyone = self._holdings.values()
+        self._sought = {each.root for each in everyone if each.root is not None and each.root not in each.complete}
+        unwished: list[BlockId] = []
+        for task in list(self._pool.wished_at(peer)):
+            if task.job.root not in self._holdings[peer].complete:
+                unwished += task.wanted
+                self._pool.unwish(task)
+        return unwished
 
     # --- what is wanted -----------------------------------------------------------------------------------------------
 
@@ -133,6 +154,8 @@ class Picker:
             for peer in task.peers:
                 cancels.setdefault(peer, []).extend(task.wanted)
                 self._disown(peer, task)
+            if task.wished_at is not None:
+                cancels.setdefault(task.wished_at, []).extend(task.wanted)
             if not task.peers:
                 self._pool.remove(task)
         for id_ in ids:
@@ -147,8 +170,9 @@ class Picker:
 
     @property
     def is_endgame(self) -> bool:
-        """Something is owed, and nothing is or will be unassigned."""
-        return bool(self._tasks) and not self._pool and all(job.exhausted for job in self._jobs)
+        """Something is owed, and nothing is or will be unassigned, but for wishes."""
+        unasked = len(self._pool) - self._pool.wished
+        return bool(self._tasks) and not unasked and all(job.exhausted for job in self._jobs)
 
     # --- choosing -----------------------------------------------------------------------------------------------------
 
@@ -157,13 +181,55 @@ class Picker:
         state = self._peers[peer]
         if state.fruitless_at == self._changes:
             return []
-        choice = self._rarest(peer, now) or self._share(peer, now)
+        choice = self._rarest(peer, now) or self._rarest_announced(peer, now)
         if choice is None:
             state.fruitless_at = self._changes
             return []
-        task = self._split(*choice, limit_bytes)
+        task = self._split(choice, limit_bytes)
         task.job.unassigned -= len(task.wanted)
         return self._assign(peer, task, now)
+
+    def wishes(self, peer: int) -> bool:
+        """Say whether something is wished for at a peer."""
+        return bool(self._pool.wished_at(peer))
+
+    def wish(self, peer: int, limit_blocks: int, now: float) -> list[BlockId]:
+        """Choose what a peer may send in an order of its own, if it deals and others are after the same manifest."""
+        if not self._deals(peer) or not self._pool.unheld:
+            return []
+        dealers = sum(self._deals(other) for other in self._peers)
+        share = -(-(len(self._pool.unheld) + self._pool.wished) // dealers)
+        wished = self._pool.wished_at(peer)
+        room = min(WISHED_TASKS, share) - len(wished)
+        if room <= 0 or len(wished) > WISHED_TASKS // 2:
+            return []
+        limit_blocks -= sum([len(task.wanted) for task in wished])
+        ids: list[BlockId] = []
+        for task in list(islice(self._from_somewhere(self._pool.unheld), room)):
+            if len(ids) < limit_blocks and self._serves(peer, task, now):
+                task.asked_at = now
+                self._pool.wish(task, peer)
+                ids += task.wanted
+        return ids
+
+    def take_over(self, peer: int, now: float) -> tuple[list[BlockId], dict[int, list[BlockId]]]:
+        """Let a dealer that has nothing to do have half of another's wishes; return them, and whom to cancel them at.
+
+        The last one is taken only from who has had it for long.
+        """
+        if not self._deals(peer) or self._pool.unheld or self._pool.wished_at(peer):
+            return [], {}
+        other = max(self._peers, key=lambda each: len(self._pool.wished_at(each)))
+        tasks = list(self._pool.wished_at(other))
+        if len(tasks) == 1 and now - tasks[0].asked_at < UNMEASURED_PATIENCE_S:
+            return [], {}
+        ids: list[BlockId] = []
+        for task in tasks[len(tasks) // 2 :]:
+            if self._serves(peer, task, now):
+                task.asked_at = now
+                self._pool.wish(task, peer)
+                ids += task.wanted
+        return ids, {other: ids} if ids else {}
 
     def duplicate(self, peer: int, now: float) -> list[BlockId]:
         """In the endgame: ask an idle peer as well for the oldest task that a slower one owes, or a mute one."""
@@ -196,13 +262,14 @@ class Picker:
         if task is None or wanted is None:
             return None
         self._received[id_] = wanted
-        if not task.peers:
+        owing = list(task.peers)
+        for other in owing:
+            self._repaid(other, task, wanted)
+        if not owing:
             task.job.unassigned -= 1
-            if not task.wanted:
-                self._pool.remove(task)
-        for owing in task.peers:
-            self._repaid(owing, task, wanted)
-        return [owing for owing in task.peers if owing != peer]
+            self._pool.shrink(task, wanted)
+            owing = [] if task.wished_at is None else [task.wished_at]
+        return [other for other in owing if other != peer]
 
     def written(self, id_: BlockId) -> Written | None:
         """A received block is safe; return what it was, or None if its job was forgotten."""
@@ -223,7 +290,7 @@ class Picker:
     def missing(self, peer: int, id_: BlockId, now: float) -> None:
         """A peer does not hold what it was asked for; others are asked, and it only later."""
         task = self._tasks.get(id_)
-        if task is None or id_ not in task.wanted or peer not in task.peers:
+        if task is None or id_ not in task.wanted or peer not in (*task.peers, task.wished_at):
             return
         if len(task.peers) > 1:  # the other peer still owes all of it
             self._disown(peer, task)
@@ -231,7 +298,11 @@ class Picker:
             task.refused[peer] = now + MISSING_RETRY_S
             return
         wanted = task.wanted.pop(id_)
-        self._repaid(peer, task, wanted)
+        if task.peers:
+            self._repaid(peer, task, wanted)
+        else:
+            task.job.unassigned -= 1
+            self._pool.shrink(task, wanted)
         self._pool_task(Task(task.job, task.page, {id_: wanted}, refused={**task.refused, peer: now + MISSING_RETRY_S}))
 
     def release(self, peer: int) -> list[BlockId]:
@@ -243,6 +314,9 @@ class Picker:
             task.peers.remove(peer)
             if not task.peers:
                 self._pool_task(task)
+        for task in list(self._pool.wished_at(peer)):
+            ids += task.wanted
+            self._pool.unwish(task)
         return ids
 
     # --- inside -------------------------------------------------------------------------------------------------------
@@ -255,35 +329,46 @@ class Picker:
 
     def _pool_task(self, task: Task) -> None:
         self._changes += 1
-        for id_ in task.wanted:
-            self._tasks[id_] = task
         task.job.unassigned += len(task.wanted)
-        self._pool.add(task)
+        for part in self._pool.uniform(task):
+            self._tasks.update(dict.fromkeys(part.wanted, part))
+            self._pool.add(part)
 
-    def _rarest(self, peer: int, now: float) -> tuple[Task, list[BlockId]] | None:
-        for tasks in self._pool.rarest_first():
+    def _rarest(self, peer: int, now: float) -> Task | None:
+        """Find a page, or what a peer with the whole manifest serves best."""
+        asks_for_rest = bool(self._holdings[peer].complete)
+        deals = self._deals(peer)
+        if deals and (self._pool.unheld or self._pool.wished_at(peer)):
+            asks_for_rest = False  # while it has something to deal out, others send what they hold too
+        for rarity, tasks in self._pool.rarest_first():
+            if rarity != PAGES_RARITY and not asks_for_rest:
+                return None
             for task in self._from_somewhere(tasks):
                 if self._serves(peer, task, now):
-                    return task, list(task.wanted)
+                    return task
         return None
 
-    def _share(self, peer: int, now: float) -> tuple[Task, list[BlockId]] | None:
-        """Find a task of which the peer holds some blocks."""
-        holdings = self._holdings[peer]
-        for tasks in self._pool.rarest_first():
-            for task in self._from_somewhere(tasks):
-                if not holdings.knows(task.page) or self._is_refused(peer, task, now):
-                    continue
-                held = set(holdings.held(task.page, task.positions))
-                if held:
-                    return task, [id_ for id_, wanted in task.wanted.items() if wanted.position in held]
-        return None
+    def _rarest_announced(self, peer: int, now: float) -> Task | None:
+        """Find what a peer without the whole manifest serves best."""
+        tasks = self._pool.held_by(peer)
+        if not tasks:
+            return None
+        near = list(islice(self._from_somewhere(tasks), LOOK_AT))
+        self._rng.shuffle(near)
+        for task in sorted(near, key=lambda task: len(task.holders)):
+            if self._serves(peer, task, now):
+                return task
+        return next((task for task in tasks if self._serves(peer, task, now)), None)
 
-    def _from_somewhere(self, tasks: list[Task]) -> Iterator[Task]:
+    def _from_somewhere(self, tasks: Mapping[Task, None]) -> Iterator[Task]:
         # In order while all others have everything: disks like it. Otherwise random ties, or all would hold the same.
         start = 0 if self._all_complete() else self._rng.randrange(len(tasks))
-        yield from tasks[start:]
-        yield from tasks[:start]
+        yield from islice(tasks, start, None)
+        yield from islice(tasks, start)
+
+    def _deals(self, peer: int) -> bool:
+        """Say whether a peer may be told wishes: it has all, and somebody else has not."""
+        return self._peers[peer].deals and not self._sought.isdisjoint(self._holdings[peer].complete)
 
     def _all_complete(self) -> bool:
         return all(holdings.complete for holdings in self._holdings.values())
@@ -306,16 +391,14 @@ class Picker:
             return False
         return any(not other.is_doubtful and self._can_serve(number, task) for number, other in self._peers.items())
 
-    def _split(self, task: Task, ids: list[BlockId], limit_bytes: int) -> Task:
-        """Take the first of `ids`, up to about `limit_bytes`, out of the pool; the rest of the task stays in it."""
-        part = Task(task.job, task.page, {id_: task.wanted[id_] for id_ in ids}, refused=dict(task.refused))
-        ids = part.first_within(limit_bytes)
+    def _split(self, task: Task, limit_bytes: int) -> Task:
+        """Take the first blocks of a task, up to about `limit_bytes`, out of the pool; the rest of it stays there."""
+        ids = task.first_within(limit_bytes)
         self._pool.remove(task)
         if len(ids) == len(task.wanted):
             return task
-        part.wanted = {id_: task.wanted.pop(id_) for id_ in ids}
-        for id_ in ids:
-            self._tasks[id_] = part
+        part = Task(task.job, task.page, {id_: task.wanted.pop(id_) for id_ in ids}, refused=dict(task.refused))
+        self._tasks.update(dict.fromkeys(ids, part))
         self._pool.add(task)
         return part
 

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import AsyncIterable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 
 import trio
@@ -15,8 +15,8 @@ from p2psync.swarm.dialler import Dial, Dialler
 from p2psync.swarm.downloads import Downloads
 from p2psync.swarm.flow import Pulse
 from p2psync.swarm.heads import HeadQueue, JudgedHead
-from p2psync.swarm.link import Link, Stream
-from p2psync.swarm.offer import Offer
+from p2psync.swarm.link import Link, Shared, Stream, describe_link
+from p2psync.swarm.offer import Offer, announce_delay_s
 from p2psync.swarm.pace import Pace
 from p2psync.swarm.peers import PeerBook
 from p2psync.swarm.statistics import (
@@ -29,13 +29,15 @@ from p2psync.swarm.statistics import (
     SwarmStatistics,
 )
 from p2psync.swarm.tasks import Written
+from p2psync.swarm.throttle import Limits
 from p2psync.wire import limits
-from p2psync.wire.messages import Blocks, Farewell, Have, HeadOffer, Hello, Message, Missing, Ping
+from p2psync.wire.messages import Blocks, Farewell, Feature, Have, HeadOffer, Hello, Message, Missing, Ping
 
 TICK_S = 0.5
 """How often links are measured."""
-HAVE_DELAY_S = 0.15
-"""Blocks of so long are announced together: a dozen messages a second a link, whatever the rate."""
+
+TELL_COMPLETE_S = 2.0
+"""Peers that have everything hear so rarely what we hold: for people to see how far we are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class SwarmContext:
         on_event: Hears what happens; must not block.
         listen_port: Where we accept links, 0 if nowhere.
         agent: Name and version of this program.
+        limits: How fast its links may be.
     """
 
     device: DeviceId
@@ -58,6 +61,7 @@ class SwarmContext:
     on_event: Callable[[SwarmEvent], None] = lambda event: None
     listen_port: int = 0
     agent: str = "p2psync"
+    limits: Limits = field(default_factory=Limits)
 
 
 class Swarm:
@@ -76,6 +80,7 @@ class Swarm:
         self._to_announce = trio.Event()
         self._links: dict[int, Link] = {}
         self._numbers = count(1)
+        self._shared = Shared(context.limits)
         self._uploaded_bytes = 0
         self._running = False
 
@@ -98,7 +103,7 @@ class Swarm:
 
     async def accept(self, stream: Stream, *, host: str = "") -> None:
         """Run an accepted, authenticated stream until it ends; `host` is where it comes from, to dial back later."""
-        await self._run_link(Link(stream, number=next(self._numbers), host=host))
+        await self._run_link(self._link(stream, host=host))
 
     def add_addresses(self, addresses: Sequence[PeerAddress]) -> None:
         """Try these addresses from now on."""
@@ -117,6 +122,8 @@ class Swarm:
             wasted_bytes=self._downloads.wasted_bytes,
             uploaded_bytes=self._uploaded_bytes + sum(link.uploaded_bytes for link in self._links.values()),
             wrong_blocks=self._downloads.wrong_blocks,
+            unassigned_tasks=self._downloads.unassigned_tasks,
+            unwritten_bytes=self._downloads.unwritten_bytes,
             bans=self._book.bans,
         )
 
@@ -185,8 +192,11 @@ class Swarm:
     def _linked(self) -> list[DeviceId]:
         return [link.device for link in self._links.values()]
 
+    def _link(self, stream: Stream, *, dialled: PeerAddress | None = None, host: str = "") -> Link:
+        return Link(stream, self._shared, number=next(self._numbers), dialled=dialled, host=host)
+
     async def _run_dialled(self, stream: Stream, address: PeerAddress) -> None:
-        link = Link(stream, number=next(self._numbers), dialled=address)
+        link = self._link(stream, dialled=address)
         self._book.linked(address, link.device)
         began = trio.current_time()
         await self._run_link(link)
@@ -208,7 +218,8 @@ class Swarm:
                 self._ban(link, str(link.failure))
 
     def _hello(self) -> Hello:
-        return Hello(agent=self._context.agent.encode(), listen_port=self._context.listen_port)
+        agent, port = self._context.agent.encode(), self._context.listen_port
+        return Hello(features=(Feature.WISH, Feature.ZSTD), agent=agent, listen_port=port)
 
     def _refusal(self, link: Link) -> bytes:
         """Return why a link is not wanted, or nothing."""
@@ -295,19 +306,11 @@ class Swarm:
                 link.send(have)
 
     def _describe(self, link: Link) -> LinkStatistics:
-        return LinkStatistics(
-            device=link.device,
+        return describe_link(
+            link,
             address=self._address_of(link),
-            agent=link.hello.agent.decode("utf-8", "replace"),
-            standing=link.standing,
             complete=self._offer.root in link.holdings.complete,
-            pages=link.holdings.pages,
-            received_bytes=link.received_bytes,
-            sent_bytes=link.sent_bytes,
-            down_bytes_per_s=link.down.rate_bytes_per_s,
-            up_bytes_per_s=link.up.rate_bytes_per_s,
             in_flight_bytes=self._downloads.in_flight_bytes(link),
-            snubbed=link.flow.snubbed,
         )
 
     # --- what links hear ----------------------------------------------------------------------------------------------
@@ -329,11 +332,11 @@ class Swarm:
                 self._downloads.heard_missing(link, message)
 
     def _heard_have(self, link: Link, have: Have) -> None:
-        pages = link.holdings.hear(have)
+        grown = link.holdings.hear(have)
         if have.complete or have.gone:
-            self._downloads.holdings_changed(link)
-        else:
-            self._downloads.holdings_grew(link, pages)
+            self._downloads.holdings_shrank(link)
+        if grown:
+            self._downloads.holdings_grew(link, grown)
 
     def _heard_head(self, link: Link, head: bytes) -> None:
         try:
@@ -342,7 +345,7 @@ class Swarm:
             raise IntegrityError(f"it offers a head that is none: {error}") from error
         link.standing = judged.standing
         link.holdings.offer(judged.root)
-        self._downloads.holdings_changed(link)
+        self._downloads.holdings_shrank(link)
         if self._heads.offer(head, judged):
             self._head_came.set()
 
@@ -357,17 +360,28 @@ class Swarm:
         while True:
             self._to_announce = trio.Event()
             await self._to_announce.wait()
-            await trio.sleep(HAVE_DELAY_S)
+            await trio.sleep(announce_delay_s(len(self._links)))
             haves = list(self._offer.changes())
             for link in self._links.values():
                 if self._offer.root not in link.holdings.complete:
                     for have in haves:
                         link.send(have)
 
+    def _tell_complete(self) -> None:
+        haves = list(self._offer.changes_for_complete())
+        for link in self._links.values():
+            if self._offer.root in link.holdings.complete:
+                for have in haves:
+                    link.send(have)
+
     async def _tick_loop(self) -> None:
+        told_at = trio.current_time()
         while True:
             await trio.sleep(TICK_S)
             now = trio.current_time()
+            if now - told_at >= TELL_COMPLETE_S:
+                told_at = now
+                self._tell_complete()
             for link in list(self._links.values()):
                 match link.tick(now):
                     case Pulse.DEAD:

@@ -53,9 +53,10 @@ class Task:
     Attributes:
         wanted: Those that have not been received.
         peers: Who was asked, in this order: at most two, besides those that are mute; nobody while it is unassigned.
-        holders: Peers with incomplete manifests that announced every block of it; kept while it is unassigned.
+        holders: Peers with incomplete manifests that announced it, all of it; kept while it is unassigned.
         refused: Peers that said MISSING, and until when they are believed.
-        asked_at: When it was assigned last.
+        wished_at: The peer that may send it when it likes, while it is unassigned.
+        asked_at: When it was assigned or wished for last.
     """
 
     job: Job
@@ -64,6 +65,7 @@ class Task:
     peers: list[int] = field(default_factory=list)
     holders: set[int] = field(default_factory=set)
     refused: dict[int, float] = field(default_factory=dict)
+    wished_at: int | None = None
     asked_at: float = 0.0
 
     @property

@@ -7,21 +7,53 @@ from p2psync.errors import RemoteProtocolError
 from p2psync.ids import BlockId
 from p2psync.store.base import Payload
 from p2psync.wire import limits
-from p2psync.wire.messages import Blocks, Missing, Part
+from p2psync.wire.messages import Blocks, Message, Missing, Packed, Part, payload_bytes
 
 MIN_FRAME_BYTES = 64 << 10
-FRAME_S = 0.25
-"""A frame should leave within this, so that on a slow uplink our own wants are not stuck behind a megabyte."""
+START_FRAME_BYTES = 128 << 10
+FRAME_S = 0.05
+"""A frame should leave within this, so that on a slow uplink our own wants are not stuck behind a megabyte, and others
+can pass a block on soon."""
+DEALT_BLOCKS = 65_536
+"""So many blocks that were sent are remembered, some 8 MB: what peers wish for is much less at any time."""
+LOOK_AT = 64
+"""Wishes that were sent to others, among which the one sent least is looked for."""
+
+
+class Dealt:
+    """Blocks that were sent to somebody who had wished for them, the latest; all links of a folder share it."""
+
+    def __init__(self) -> None:
+        self._times: dict[BlockId, int] = {}
+
+    def times(self, id_: BlockId) -> int:
+        """Return how often a block was sent."""
+        return self._times.get(id_, 0)
+
+    def note(self, ids: Iterable[BlockId]) -> None:
+        """Blocks are being sent."""
+        for id_ in ids:
+            self._times[id_] = self._times.pop(id_, 0) + 1
+        while len(self._times) > DEALT_BLOCKS:
+            del self._times[next(iter(self._times))]
 
 
 class WantQueue:
-    """Ids in the order in which they were wanted."""
+    """Ids in the order in which they were wanted, and those that may be sent in whatever order is best.
 
-    def __init__(self) -> None:
+    Of the latter come first those that were sent to nobody: so peers that wish for the same get different blocks, to
+    give to each other.
+    """
+
+    def __init__(self, dealt: Dealt | None = None) -> None:
         self._ids: dict[BlockId, None] = {}
+        self._wishes: dict[BlockId, None] = {}
+        self._stale: dict[BlockId, None] = {}
+        self._dealt = dealt or Dealt()
+        self._mean_bytes = float(START_FRAME_BYTES)
 
     def __len__(self) -> int:
-        return len(self._ids)
+        return len(self._ids) + len(self._wishes) + len(self._stale)
 
     def want(self, ids: Iterable[BlockId]) -> None:
         """Append ids.
@@ -30,30 +62,73 @@ class WantQueue:
             RemoteProtocolError: The peer wants more at once than one peer may.
         """
         self._ids.update(dict.fromkeys(ids))
-        if len(self._ids) > limits.MAX_OUTSTANDING_IDS:
-            raise RemoteProtocolError(f"more than {limits.MAX_OUTSTANDING_IDS} blocks wanted at once")
+        self._check()
+
+    def wish(self, ids: Iterable[BlockId]) -> None:
+        """Add ids in no order.
+
+        Raises:
+            RemoteProtocolError: The peer wants more at once than one peer may.
+        """
+        self._wishes.update(dict.fromkeys(ids))
+        self._check()
 
     def drop(self, ids: Iterable[BlockId]) -> None:
         """Forget ids that were answered or cancelled."""
-        for id_ in ids:
-            self._ids.pop(id_, None)
+        for queue in (self._ids, self._wishes, self._stale):
+            if queue:
+                for id_ in ids:
+                    queue.pop(id_, None)
 
-    def first(self, count: int) -> list[BlockId]:
-        """Return the ids to answer next."""
-        return list(islice(self._ids, count))
+    @property
+    def has_wants(self) -> bool:
+        """Something is wanted in order."""
+        return bool(self._ids)
+
+    def first(self, count: int, wish_bytes: int) -> list[BlockId]:
+        """Return the ids to answer next: at most `count` wanted ones, else wishes for about `wish_bytes`."""
+        if self._ids:
+            return list(islice(self._ids, count))
+        chosen = self._choose(max(1, min(count, int(wish_bytes / self._mean_bytes))))
+        self._dealt.note(chosen)
+        return chosen
+
+    def answered(self, payloads: Sequence[Payload | None]) -> None:
+        """Learn how long blocks are."""
+        lengths = [len(data) for data in payloads if data is not None]
+        if lengths:
+            self._mean_bytes += (sum(lengths) / len(lengths) - self._mean_bytes) / 4
+
+    def _choose(self, count: int) -> list[BlockId]:
+        chosen: list[BlockId] = []
+        passed: list[BlockId] = []
+        for id_ in self._wishes:
+            if len(chosen) == count:
+                break
+            (passed if self._dealt.times(id_) else chosen).append(id_)
+        for id_ in passed:
+            del self._wishes[id_]
+            self._stale[id_] = None
+        if not chosen:
+            chosen = sorted(islice(self._stale, LOOK_AT), key=self._dealt.times)[:count]
+        return chosen
+
+    def _check(self) -> None:
+        if len(self) > limits.MAX_OUTSTANDING_IDS:
+            raise RemoteProtocolError(f"more than {limits.MAX_OUTSTANDING_IDS} blocks wanted at once")
 
 
 class FrameSize:
     """How much payload a frame should carry, by how long frames take to leave."""
 
     def __init__(self) -> None:
-        self.limit_bytes = limits.FRAME_PAYLOAD_BYTES
+        self.limit_bytes = START_FRAME_BYTES
 
-    def sent(self, took_s: float) -> None:
-        """One frame of payload left in `took_s`."""
+    def sent(self, payload_bytes: int, took_s: float) -> None:
+        """One frame with so much payload left in `took_s`."""
         if took_s > FRAME_S:
             self.limit_bytes = max(MIN_FRAME_BYTES, self.limit_bytes // 2)
-        elif took_s < FRAME_S / 4:
+        elif took_s < FRAME_S / 4 and 2 * payload_bytes > self.limit_bytes:
             self.limit_bytes = min(limits.FRAME_PAYLOAD_BYTES, self.limit_bytes * 2)
 
 
@@ -79,6 +154,11 @@ def frames(
             batch_bytes += len(data)
     if batch:
         yield Blocks(batch)
+
+
+def carried_bytes(message: Message) -> int:
+    """Return how many bytes of payload, compressed or not, a message takes on the wire."""
+    return len(message.data) if isinstance(message, Packed) else payload_bytes(message)
 
 
 def _parts(id_: BlockId, data: memoryview, limit_bytes: int) -> Iterator[Part]:

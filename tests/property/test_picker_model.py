@@ -33,6 +33,7 @@ class PickerMachine(RuleBasedStateMachine):
         self.picker.begin(self.job)
         self.holdings: dict[int, Holdings] = {}
         self.owed: dict[int, list[BlockId]] = {}
+        self.wished: dict[int, set[BlockId]] = {}
         self.received: set[BlockId] = set()
         self.written: set[BlockId] = set()
         self.now, self.next_peer = 0.0, 0
@@ -46,29 +47,73 @@ class PickerMachine(RuleBasedStateMachine):
     @rule()
     def peer_comes(self):
         peer = self.next_peer = self.next_peer + 1
-        self.holdings[peer], self.owed[peer] = Holdings(), []
-        self.picker.add_peer(peer, self.holdings[peer])
+        self.holdings[peer], self.owed[peer], self.wished[peer] = Holdings(), [], set()
+        self.holdings[peer].offer(ROOT)
+        self.picker.add_peer(peer, self.holdings[peer], deals=bool(peer % 3))
+        self.picker.holdings_shrank(peer)
 
     @precondition(lambda self: self.owed)
     @rule(data=st.data())
     def peer_goes(self, data):
         peer = data.draw(st.sampled_from(sorted(self.owed)))
         self.picker.drop_peer(peer)
-        del self.owed[peer], self.holdings[peer]
+        del self.owed[peer], self.holdings[peer], self.wished[peer]
 
     @precondition(lambda self: self.owed)
     @rule(data=st.data(), page=st.sampled_from(PAGES), bits=st.integers(1, 0xFFF0))
     def peer_announces(self, data, page, bits):
         peer = data.draw(st.sampled_from(sorted(self.owed)))
-        pages = self.holdings[peer].hear(Have(partial=[(page, bits.to_bytes(2, "big"))]))
-        self.picker.holdings_grew(peer, pages)
+        grown = self.holdings[peer].hear(Have(partial=[(page, bits.to_bytes(2, "big"))]))
+        for dealer, ids in self.picker.holdings_grew(peer, grown).items():
+            self.wished[dealer].difference_update(ids)
 
     @precondition(lambda self: self.owed)
     @rule(data=st.data(), complete=st.booleans())
     def peer_completes_or_withdraws(self, data, complete):
         peer = data.draw(st.sampled_from(sorted(self.owed)))
         self.holdings[peer].hear(Have(complete=[ROOT]) if complete else Have(gone=[ROOT, *PAGES]))
-        self.picker.holdings_changed(peer)
+        self.wished[peer].difference_update(self.picker.holdings_shrank(peer))
+
+    @precondition(lambda self: self.owed)
+    @rule(data=st.data(), limit=st.sampled_from([1, 5, 5000]))
+    def peer_is_wished_at(self, data, limit):
+        peer = data.draw(st.sampled_from(sorted(self.owed)))
+        ids = self.picker.wish(peer, limit, self.now)
+        assert not ids or (peer % 3 and ROOT in self.holdings[peer].complete)
+        for id_ in ids:
+            assert not any(id_ in wished for wished in self.wished.values()), "wished for at two peers"
+            assert not any(id_ in owed for owed in self.owed.values())
+            for other in self.holdings.values():
+                assert ROOT in other.complete or not other.holds(BlockId(id_[:1] * 32), id_[1])
+        self.wished[peer].update(ids)
+
+    @precondition(lambda self: self.owed)
+    @rule(data=st.data())
+    def idle_dealer_takes_over(self, data):
+        peer = data.draw(st.sampled_from(sorted(self.owed)))
+        ids, cancels = self.picker.take_over(peer, self.now)
+        for other, cancelled in cancels.items():
+            assert set(cancelled) <= self.wished[other]
+            self.wished[other].difference_update(cancelled)
+        self.wished[peer].update(ids)
+
+    @precondition(lambda self: any(self.wished.values()))
+    @rule(data=st.data())
+    def peer_deals(self, data):
+        peer = data.draw(st.sampled_from([peer for peer, ids in self.wished.items() if ids]))
+        id_ = data.draw(st.sampled_from(sorted(self.wished[peer])))
+        self.wished[peer].remove(id_)
+        assert self.picker.received(peer, id_) == []
+        assert self.picker.written(id_)
+        self.written.add(id_)
+
+    @precondition(lambda self: any(self.wished.values()))
+    @rule(data=st.data())
+    def dealer_lacks_it(self, data):
+        peer = data.draw(st.sampled_from([peer for peer, ids in self.wished.items() if ids]))
+        id_ = data.draw(st.sampled_from(sorted(self.wished[peer])))
+        self.wished[peer].remove(id_)
+        self.picker.missing(peer, id_, self.now)
 
     @precondition(lambda self: self.owed)
     @rule(data=st.data(), limit=st.sampled_from([50, 500, 5000]))
@@ -124,7 +169,7 @@ class PickerMachine(RuleBasedStateMachine):
         others = self.picker.received(peer, id_)
         assert (others is None) == (id_ in self.written)
         if others is not None:
-            for ids in self.owed.values():
+            for ids in [*self.owed.values(), *self.wished.values()]:
                 if id_ in ids:
                     ids.remove(id_)
             self.picker.refetch(id_)
@@ -142,7 +187,7 @@ class PickerMachine(RuleBasedStateMachine):
             gone = before - self.picker.in_flight(peer)[1]
             assert 1 <= gone <= len(task_mates)
             self.picker.release(peer)
-            self.owed[peer] = []
+            self.owed[peer], self.wished[peer] = [], set()
         else:
             self.owed[peer].remove(id_)
 
@@ -151,8 +196,8 @@ class PickerMachine(RuleBasedStateMachine):
     def peer_is_snubbed(self, data):
         peer = data.draw(st.sampled_from(sorted(self.owed)))
         cancelled = self.picker.release(peer)
-        assert sorted(cancelled) == sorted(self.owed[peer])
-        self.owed[peer] = []
+        assert sorted(cancelled) == sorted([*self.owed[peer], *self.wished[peer]])
+        self.owed[peer], self.wished[peer] = [], set()
 
     @rule(seconds=st.sampled_from([0.1, 5.0, 30.0]))
     def time_passes(self, seconds):
@@ -169,6 +214,8 @@ class PickerMachine(RuleBasedStateMachine):
         assert self.job.pending == len(self.wanted) - len(self.written)
         owed = {id_ for ids in self.owed.values() for id_ in ids}
         assert self.job.unassigned == len(self.wanted - self.written - owed)
+        for peer, wished in self.wished.items():
+            assert self.picker.wishes(peer) == bool(wished)
 
     def teardown(self):
         if not hasattr(self, "job"):

@@ -5,6 +5,7 @@ import pytest
 from p2psync.errors import RemoteProtocolError
 from p2psync.swarm.uploads import FRAME_S, MIN_FRAME_BYTES, FrameSize, WantQueue, frames
 from p2psync.wire import limits
+from p2psync.wire.buffers import BufferPool
 from p2psync.wire.connection import Connection
 from p2psync.wire.messages import Blocks, Hello, Missing, Part
 
@@ -17,7 +18,7 @@ def test_wants_are_answered_in_order_without_what_was_cancelled():
     queue = WantQueue()
     queue.want(ids(5))
     queue.drop(ids(5)[1:2])
-    assert queue.first(3) == [ids(5)[n] for n in (0, 2, 3)]
+    assert queue.first(3, 0) == [ids(5)[n] for n in (0, 2, 3)]
 
 
 def test_more_wants_than_a_peer_may_have_are_refused():
@@ -33,7 +34,7 @@ def test_small_blocks_share_frames_and_large_ones_come_in_parts_all_within_the_l
     messages = list(frames(names, payloads, limits.FRAME_PAYLOAD_BYTES))
     kinds = [type(message) for message in messages]
     assert kinds == [Missing, Blocks, Blocks, Part, Part, Part, Blocks, Blocks]
-    connection = Connection(accepting=True)
+    connection = Connection(accepting=True, buffers=BufferPool())
     connection.send(Hello())
     for message in messages:
         connection.send(message)  # raises where a limit is exceeded
@@ -51,8 +52,8 @@ def test_thousands_of_tiny_blocks_stay_within_the_blocks_of_a_frame():
 def test_frames_shrink_on_a_slow_line_and_grow_again():
     size = FrameSize()
     for _ in range(10):
-        size.sent(FRAME_S * 2)
+        size.sent(size.limit_bytes, FRAME_S * 2)
     assert size.limit_bytes == MIN_FRAME_BYTES
     for _ in range(10):
-        size.sent(FRAME_S / 10)
+        size.sent(size.limit_bytes, FRAME_S / 10)
     assert size.limit_bytes == limits.FRAME_PAYLOAD_BYTES

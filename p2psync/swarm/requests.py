@@ -1,0 +1,159 @@
+"""What to say to whom so that blocks come: windows, wishes, patience. Pure; what it decides is collected and sent."""
+
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from p2psync.ids import BlockId
+from p2psync.swarm.flow import PeerFlow
+from p2psync.swarm.holdings import Grown, Holdings
+from p2psync.swarm.picker import Picker
+from p2psync.wire import limits
+from p2psync.wire.messages import Cancel, Want, Wish
+
+IDS_PER_FRAME = 4_096
+Letter = tuple[int, Want | Wish | Cancel]
+"""A message, and the number of the link that it is for."""
+
+
+@dataclass(eq=False, slots=True)
+class _Link:
+    flow: PeerFlow
+    is_open: Callable[[], bool]
+
+
+class Requests:
+    """Decides what every link is asked for.
+
+    Attributes:
+        picker: Which task is next; callers add jobs to it and tell it what was written.
+    """
+
+    def __init__(self, rng: random.Random) -> None:
+        self.picker = Picker(rng)
+        self._links: dict[int, _Link] = {}
+        self._letters: list[Letter] = []
+
+    def collect(self) -> list[Letter]:
+        """Return what is to be sent since the last call, in order."""
+        letters, self._letters = self._letters, []
+        return letters
+
+    # --- links --------------------------------------------------------------------------------------------------------
+
+    def link_up(
+        self, number: int, holdings: Holdings, flow: PeerFlow, *, deals: bool, is_open: Callable[[], bool]
+    ) -> None:
+        """A link may be asked from now on, as long as it `is_open`; with `deals` the peer takes wishes."""
+        self._links[number] = _Link(flow, is_open)
+        self.picker.add_peer(number, holdings, deals=deals)
+
+    def link_down(self, number: int, now: float) -> None:
+        """What a link owed is asked from others."""
+        del self._links[number]
+        self.picker.drop_peer(number)
+        self.refill_all(now)
+
+    def holdings_grew(self, number: int, grown: Grown, now: float) -> None:
+        """A peer announced more."""
+        self.cancel(self.picker.holdings_grew(number, grown))
+        self._refill(number, now)
+
+    def holdings_shrank(self, number: int, now: float) -> None:
+        """A peer offered a head, withdrew something, or became complete."""
+        self.cancel({number: self.picker.holdings_shrank(number)})
+        self._refill(number, now)
+
+    # --- answers ------------------------------------------------------------------------------------------------------
+
+    def received(self, number: int, ids: Iterable[BlockId], now: float) -> list[bool]:
+        """Blocks arrived; say of each whether it was waited for."""
+        self._links[number].flow.arrived(now)
+        cancels: dict[int, list[BlockId]] = {}
+        expected = []
+        for id_ in ids:
+            others = self.picker.received(number, id_)
+            expected.append(others is not None)
+            for other in others or ():
+                cancels.setdefault(other, []).append(id_)
+        self.cancel(cancels)
+        for other in cancels:
+            self._refill(other, now)
+        self._refill(number, now)
+        return expected
+
+    def missing(self, number: int, ids: Iterable[BlockId], now: float) -> None:
+        """A peer lacks blocks it was asked for."""
+        for id_ in ids:
+            self.picker.missing(number, id_, now)
+        self.refill_all(now)
+
+    def tick(self, number: int, payload_bytes: int, now: float, *, is_paused: bool) -> bool:
+        """Measure a link, snub it if it does not send what it owes; return False if it is to be ended."""
+        flow, picker = self._links[number].flow, self.picker
+        flow.tick(now, payload_bytes, owing=picker.in_flight(number)[0] > 0 or picker.wishes(number))
+        if is_paused:
+            flow.excuse(now)
+        if flow.is_stalled(now):
+            return False
+        overdue = flow.is_overdue(now)
+        flow.snubbed = flow.snubbed or overdue
+        picker.measured(number, flow.rate_bytes_per_s, snubbed=flow.snubbed)
+        if overdue:
+            self.cancel({number: picker.release(number)})
+            self.refill_all(now)
+        self._refill(number, now)
+        return True
+
+    # --- asking -------------------------------------------------------------------------------------------------------
+
+    def refill_all(self, now: float) -> None:
+        """There may be something new to ask for."""
+        for number in self._links:
+            self._refill(number, now)
+
+    def cancel(self, ids: Mapping[int, Sequence[BlockId]]) -> None:
+        """Blocks are not needed any more from these peers."""
+        for number, unneeded in ids.items():
+            self._post(number, Cancel, unneeded)
+
+    def _refill(self, number: int, now: float) -> None:
+        """Ask a link for as much as its window has room for, once a quarter of it is free."""
+        link = self._links[number]
+        if not link.is_open():
+            return
+        wished = self._wish(number, now)
+        wanted = self._want(number, link.flow.window_bytes, now)
+        if wanted or wished:
+            link.flow.asked(now)
+
+    def _wish(self, number: int, now: float) -> list[BlockId]:
+        picker = self.picker
+        ids = picker.wish(number, limits.WANTED_IDS - picker.in_flight(number)[1], now)
+        if not ids and not picker.in_flight(number)[0]:
+            ids, unneeded = picker.take_over(number, now)
+            self.cancel(unneeded)
+        self._post(number, Wish, ids)
+        return ids
+
+    def _want(self, number: int, window: int, now: float) -> list[BlockId]:
+        picker = self.picker
+        size, count = picker.in_flight(number)
+        if size and size > window - window // 4:
+            return []
+        ids: list[BlockId] = []
+        while size < window and count < limits.WANTED_IDS:
+            # Never less than a quarter of the window: slivers of runs would cost more than they level out.
+            taken = picker.take(number, max(window - size, window // 4), now)
+            if not taken:
+                break
+            ids += taken
+            size, count = picker.in_flight(number)
+        if not ids and not size:
+            ids = picker.duplicate(number, now)
+        self._post(number, Want, ids)
+        return ids
+
+    def _post(self, number: int, kind: type[Want] | type[Wish] | type[Cancel], ids: Sequence[BlockId]) -> None:
+        for at in range(0, len(ids), IDS_PER_FRAME):
+            self._letters.append((number, kind(ids[at : at + IDS_PER_FRAME])))
