@@ -19,6 +19,15 @@ def start_get(link: str, target: Path) -> Watched:
     return Watched(*PROGRAM, "get", link, target, *ON_LOOPBACK)
 
 
+def start_sync(link: str, target: Path) -> Watched:
+    return Watched(*PROGRAM, "sync", link, target, *ON_LOOPBACK)
+
+
+def index_bytes(folder: Path) -> int:
+    """Return what the index of a folder takes on disk."""
+    return sum(path.stat().st_size for path in (folder / ".p2psync").glob("index.sqlite*"))
+
+
 def share_and_get(source: Path, target: Path) -> Figures:
     """Share a folder that was never shared and get it; `transfer_s` is the getter's whole life, start-up included."""
     forget_state(source)
