@@ -111,7 +111,7 @@ class FileIndex:
         rows, places = [], []
         for known, entry, fingerprint, ours in files:
             number = known or self.allocate_number()
-            lengths = struct.unpack(f">{len(entry.lengths) // 4}I", entry.lengths)
+            lengths = block_lengths(entry.lengths)
             rows.append((
                 number, entry.key, entry.kind, sum(lengths), entry.mtime_ns, entry.mode, entry.cut, entry.ids,
                 entry.lengths, entry.target, entry.version, fingerprint, ours,
@@ -133,8 +133,7 @@ class FileIndex:
             for number, ids, packed in self._database.rows(
                 f"SELECT id, ids, lengths FROM files WHERE key IN ({marks})", some
             ):
-                lengths = struct.unpack(f">{len(packed) // 4}I", packed)
-                places += [place[:3] for place in block_places(number, ids, lengths)]
+                places += [place[:3] for place in block_places(number, ids, block_lengths(packed))]
                 gone.append((number,))
         if gone:
             self._database.execute_many("DELETE FROM places WHERE prefix = ? AND file = ? AND slot = ?", places)
@@ -176,6 +175,11 @@ class FileIndex:
                     place = Place(key, number, slot, offset, int.from_bytes(length, "big"), staged)
                     found.setdefault(BlockId(block), []).append(place)
         return found
+
+
+def block_lengths(packed: bytes) -> tuple[int, ...]:
+    """Return the lengths of an entry's blocks."""
+    return struct.unpack(f">{len(packed) // 4}I", packed)
 
 
 def block_places(number: int, ids: bytes, lengths: Sequence[int]) -> list[tuple[int, int, int, int]]:

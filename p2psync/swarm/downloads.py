@@ -93,13 +93,13 @@ class Downloads:
             while not job.is_done:
                 await waiter.wait()
 
-    async def fetch_runs(self, root: BlockId, runs: AsyncIterable[Sequence[Run]]) -> None:
+    async def fetch_runs(self, root: BlockId, runs: AsyncIterable[Sequence[Run]], *, in_order: bool) -> None:
         """Fetch file blocks; return when all are written. The next batch of runs is taken when few are unassigned.
 
         Raises:
             StoreError: They cannot be kept.
         """
-        job = Job(root)
+        job = Job(root, in_order=in_order)
         with self._waiting(job) as waiter:
             async for batch in runs:
                 self._picker.add(job, batch)

@@ -52,6 +52,11 @@ class Stream(Protocol):
     device: DeviceId
     """Who the other end is, proved by its certificate."""
 
+    @property
+    def remote_host(self) -> str:
+        """The IP address at the other end, empty if there is none."""
+        ...
+
     async def send_all(self, buffers: Sequence[Buffer]) -> None:
         """Send the buffers end to end. After a cancelled send the stream is unusable."""
         ...
@@ -129,7 +134,7 @@ class Link:
         self.number = number
         self.dialled = dialled
         self.device = stream.device
-        self.host = dialled.host if dialled is not None else host
+        self.host = host or stream.remote_host
         self.up_limit = Throttle(shared.limits, upward=True, host=self.host)
         self.down_limit = Throttle(shared.limits, upward=False, host=self.host)
         self.hello = Hello()
@@ -154,6 +159,15 @@ class Link:
         self._wanted = trio.Event()
         self._early: list[Message] = []
         self._scope = trio.CancelScope()
+
+    @property
+    def address(self) -> PeerAddress | None:
+        """Where the peer accepts links, as far as we know."""
+        if self.dialled is not None:
+            return self.dialled
+        if self.host and self.hello.listen_port:
+            return PeerAddress(self.host, self.hello.listen_port)
+        return None
 
     @property
     def payload_bytes(self) -> int:
@@ -358,11 +372,11 @@ class Link:
             return [None] * len(ids)  # the peer may find them elsewhere; whoever writes will say what is wrong here
 
 
-def describe_link(link: Link, *, address: PeerAddress | None, complete: bool, in_flight_bytes: int) -> LinkStatistics:
+def describe_link(link: Link, *, complete: bool, in_flight_bytes: int) -> LinkStatistics:
     """Return what there is to know of a link now; what only its swarm knows is given."""
     return LinkStatistics(
         device=link.device,
-        address=address,
+        address=link.address,
         dialled=link.dialled is not None,
         agent=link.hello.agent.decode("utf-8", "replace"),
         standing=link.standing,

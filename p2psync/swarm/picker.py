@@ -8,7 +8,7 @@ too, is wished for instead: the seed sends it in its own order, which gives each
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import count, islice
 
 from p2psync.blocks.need import Run
 from p2psync.ids import BlockId
@@ -78,6 +78,7 @@ class Picker:
         self._received: dict[BlockId, Wanted] = {}
         self._jobs: set[Job] = set()
         self._changes = 0
+        self._numbers = count()
         self._sought: set[BlockId] = set()
         """Roots that linked peers offer and have not all of."""
 
@@ -181,7 +182,10 @@ class Picker:
         state = self._peers[peer]
         if state.fruitless_at == self._changes:
             return []
-        choice = self._rarest(peer, now) or self._rarest_announced(peer, now)
+        if self._is_in_order:
+            choice = self._next_in_order(peer, now)
+        else:
+            choice = self._rarest(peer, now) or self._rarest_announced(peer, now)
         if choice is None:
             state.fruitless_at = self._changes
             return []
@@ -285,7 +289,7 @@ class Picker:
         wanted = self._received.pop(id_, None)
         if wanted is not None:
             task = self._tasks[id_]
-            self._pool_task(Task(task.job, task.page, {id_: wanted}))
+            self._pool_task(Task(task.job, task.page, {id_: wanted}, number=task.number))
 
     def missing(self, peer: int, id_: BlockId, now: float) -> None:
         """A peer does not hold what it was asked for; others are asked, and it only later."""
@@ -303,7 +307,8 @@ class Picker:
         else:
             task.job.unassigned -= 1
             self._pool.shrink(task, wanted)
-        self._pool_task(Task(task.job, task.page, {id_: wanted}, refused={**task.refused, peer: now + MISSING_RETRY_S}))
+        refused = {**task.refused, peer: now + MISSING_RETRY_S}
+        self._pool_task(Task(task.job, task.page, {id_: wanted}, refused=refused, number=task.number))
 
     def release(self, peer: int) -> list[BlockId]:
         """Unassign all that a peer owes; return what to cancel there."""
@@ -325,7 +330,7 @@ class Picker:
         fresh = {id_: row for id_, row in wanted.items() if id_ not in self._tasks}
         if fresh:
             job.pending += len(fresh)
-            self._pool_task(Task(job, page, fresh))
+            self._pool_task(Task(job, page, fresh, number=next(self._numbers)))
 
     def _pool_task(self, task: Task) -> None:
         self._changes += 1
@@ -348,6 +353,15 @@ class Picker:
                     return task
         return None
 
+    @property
+    def _is_in_order(self) -> bool:
+        return any(job.in_order for job in self._jobs)
+
+    def _next_in_order(self, peer: int, now: float) -> Task | None:
+        """Find what a peer serves of what was added first; pages come before all else."""
+        tasks = (task for _, bucket in self._pool.rarest_first() for task in bucket if self._serves(peer, task, now))
+        return min(tasks, key=lambda task: (not task.job.pages, task.number), default=None)
+
     def _rarest_announced(self, peer: int, now: float) -> Task | None:
         """Find what a peer without the whole manifest serves best."""
         tasks = self._pool.held_by(peer)
@@ -367,7 +381,9 @@ class Picker:
         yield from islice(tasks, start)
 
     def _deals(self, peer: int) -> bool:
-        """Say whether a peer may be told wishes: it has all, and somebody else has not."""
+        """Say whether a peer may be told wishes: it has all, somebody else has not, and the order is left to it."""
+        if self._is_in_order:
+            return False
         return self._peers[peer].deals and not self._sought.isdisjoint(self._holdings[peer].complete)
 
     def _all_complete(self) -> bool:
@@ -397,7 +413,8 @@ class Picker:
         self._pool.remove(task)
         if len(ids) == len(task.wanted):
             return task
-        part = Task(task.job, task.page, {id_: task.wanted.pop(id_) for id_ in ids}, refused=dict(task.refused))
+        wanted = {id_: task.wanted.pop(id_) for id_ in ids}
+        part = Task(task.job, task.page, wanted, refused=dict(task.refused), number=task.number)
         self._tasks.update(dict.fromkeys(ids, part))
         self._pool.add(task)
         return part

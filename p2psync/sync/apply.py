@@ -150,6 +150,22 @@ class FolderWriter:
         self._index.remove_files([entry.key])
         return True
 
+    def take(self, local: LocalFile, staged_name: str) -> bool:
+        """Move what p2psync put there to a staged file, if it still looks as it was left; else return False."""
+        entry = local.entry
+        if not local.ours or not is_settled(local.fingerprint):
+            return False
+        with contextlib.suppress(OSError, PathError):
+            if looks_like(local.fingerprint, _look(entry.name, self._handles.open(entry.parent))):
+                staging = self._staging.handle
+                self._inside(
+                    entry.parent,
+                    lambda handle: os.rename(entry.name, staged_name, src_dir_fd=handle, dst_dir_fd=staging),
+                )
+                self._index.remove_files([entry.key])
+                return True
+        return False
+
     def set_aside(self, entry: Entry) -> None:
         """Move whatever stands at a path to the versions directory.
 

@@ -56,7 +56,7 @@ class HeadWriter:
 
     def note_changes(self, keys: Collection[bytes]) -> None:
         """Learn which entries the index is about to change, in the transaction that does it."""
-        if self._indexed is None:
+        if self._indexed is None or not keys:
             return
         self._database.drop_note(_INDEXED_NOTE)  # each time: the transaction before may have failed
         self._changed.update(keys)
