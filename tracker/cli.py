@@ -4,13 +4,14 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
 from p2psync import __version__
-from p2psync.errors import ConfigError, P2PSyncError, StoreError
+from p2psync.errors import P2PSyncError, StoreError
 
 _INTERRUPTED = 130
 _USAGE = 2
@@ -54,7 +55,7 @@ def serve(  # noqa: PLR0913, PLR0917 - the flags
     named = {"listen": listen, "listen_tls": listen_tls, "udp": udp, "state": state}
     flags = {name: value for name, value in named.items() if value}
     try:
-        received = _serve({**_parse_assignments(option or []), **flags}, config, json_output=json_output)
+        received = _serve(flags, option or [], config, json_output=json_output)
     except P2PSyncError as error:
         _fail(error, json_output=json_output)
     raise typer.Exit(_INTERRUPTED if received == signal.SIGINT else 0)
@@ -73,41 +74,46 @@ def main() -> None:
     app()
 
 
-def _serve(flags: dict[str, object], config: Path | None, *, json_output: bool) -> signal.Signals:
+def _serve(
+    flags: Mapping[str, object], assignments: list[str], config: Path | None, *, json_output: bool
+) -> signal.Signals:
     import trio  # noqa: PLC0415 - so that --help need not load it
 
     from tracker.config import load_settings  # noqa: PLC0415 - likewise
     from tracker.logs import start_logging  # noqa: PLC0415 - likewise
     from tracker.serve import serve as run  # noqa: PLC0415 - likewise
 
-    settings = load_settings(file=_read_config(config), environment=os.environ, flags=flags)
+    faults: list[str] = []
+    flags = {**_parse_assignments(assignments, faults), **flags}
+    settings = load_settings(file=_read_config(config, faults), environment=os.environ, flags=flags, faults=faults)
     start_logging(settings.log_format, settings.log_level)
 
     def listening(addresses: dict[str, list[str]]) -> None:
         every = [address for group in addresses.values() for address in group]
         if json_output:
             typer.echo(json.dumps({"event": "listening", "listen": every[0], **addresses}))
-        else:
-            spoken = "; ".join(f"{name} on {', '.join(group)}" for name, group in addresses.items() if group)
-            typer.echo(f"Serving {spoken}. Ctrl-C stops.", err=True)
         sys.stdout.flush()
 
     return trio.run(run, settings, os.environ, listening)
 
 
-def _read_config(path: Path | None) -> str:
+def _read_config(path: Path | None, faults: list[str]) -> str:
     try:
         return path.read_text("utf-8") if path else ""
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the configuration {path} cannot be read: {error}") from error
+        faults.append(f"the configuration {path} cannot be read: {error}")
+        return ""
 
 
-def _parse_assignments(assignments: list[str]) -> dict[str, str]:
-    pairs = [assignment.partition("=") for assignment in assignments]
-    for (name, equals, _), assignment in zip(pairs, assignments, strict=True):
-        if not equals or not name:
-            raise ConfigError(f"--set {assignment!r} must be NAME=VALUE")
-    return {name.strip(): value.strip() for name, _, value in pairs}
+def _parse_assignments(assignments: list[str], faults: list[str]) -> dict[str, object]:
+    values: dict[str, object] = {}
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
+        if equals:
+            values[name.strip()] = value.strip()
+        else:
+            faults.append(f"--set {assignment!r} must be NAME=VALUE")
+    return values
 
 
 def _fail(error: P2PSyncError, *, json_output: bool) -> NoReturn:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -53,18 +53,21 @@ class Settings:
     http_limits: HttpLimits
 
 
-def load_settings(*, file: str = "", environment: Mapping[str, str], flags: Mapping[str, Any]) -> Settings:
+def load_settings(
+    *, file: str = "", environment: Mapping[str, str], flags: Mapping[str, Any], faults: Sequence[str] = ()
+) -> Settings:
     """Join all sources.
 
     Args:
         file: The text of a TOML file.
         environment: Of the process; only names with our prefix count.
         flags: Options by name, as strings or lists of strings.
+        faults: Mistakes that were found before, to be told with the others.
 
     Raises:
         ConfigError: With every mistake, one a line.
     """
-    faults: list[str] = []
+    faults = [*faults]
     values = {option.name: option.parse(option.default) for option in OPTIONS}
     sources = {"the file": _parse_file(file, faults), "the environment": _of_environment(environment), "flags": flags}
     for source, given in sources.items():
@@ -118,14 +121,20 @@ def _option(name: str) -> Option:
 def _contradictions(values: Mapping[str, Any]) -> Iterator[str]:
     if values["listen_tls"] and not (values["tls_certificate"] and values["tls_key"]):
         yield "listen_tls needs tls_certificate and tls_key"
+    if bool(values["tls_certificate"]) is not bool(values["tls_key"]):
+        yield "tls_certificate and tls_key need each other"
     if values["access"] != "open" and not values["access_list"]:
         yield f"access = {values['access']} needs access_list"
     if values["snapshot"] and values["state"] != "memory":
         yield "snapshot is for state = memory: Redis keeps its own"
     if values["reuse_port"] and values["state"] == "memory":
         yield "reuse_port needs state in Redis: processes with memory of their own would each know other peers"
+    if values["reuse_port"] and not values["udp_secret"]:
+        yield "reuse_port needs udp_secret: else a process refuses the connection ids that another one gave"
     if values["interval_s"] > values["max_interval_s"]:
         yield "interval_s is more than max_interval_s"
+    if values["numwant"] > values["max_numwant"]:
+        yield "numwant is more than max_numwant"
 
 
 def _pick(kind: type[_T], values: Mapping[str, Any]) -> _T:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from p2psync.errors import ConfigError, RemoteProtocolError
 from p2psync.metrics import CONTENT_TYPE as METRICS_TYPE
 from p2psync.wire.announce import Announce
-from p2psync.wire.compact import ENTRY4_BYTES, PORT_BYTES, encode_ip
+from p2psync.wire.compact import PORT_BYTES, encode_ip
 from p2psync.wire.tracker_http import (
     encode_announce_answer,
     encode_failure,
@@ -18,7 +18,7 @@ from p2psync.wire.tracker_http import (
 from tracker import page
 from tracker.addresses import Networks, contains
 from tracker.http_parser import Request, encode_response
-from tracker.service import Answer, Refusal, TrackerService
+from tracker.service import RATE_LIMITED, Answer, Refusal, TrackerService
 from tracker.swarms import StoreUnavailableError
 from tracker.telemetry import Telemetry, Via
 
@@ -89,11 +89,13 @@ class HttpApp:
         if request.method != b"GET":
             return encode_response(b"only GET is answered here\n", status=405, keep_alive=request.keep_alive)
         if request.path.endswith(b"/scrape"):
-            return encode_response(await self._scrape(request, now), keep_alive=request.keep_alive)
+            return encode_response(await self._scrape(request, ip, now), keep_alive=request.keep_alive)
         status, body, content_type = await self._status(request.path, now, trusted=contains(self._status_from, ip))
         return encode_response(body, status=status, content_type=content_type, keep_alive=request.keep_alive)
 
-    async def _scrape(self, request: Request, now: float) -> bytes:
+    async def _scrape(self, request: Request, ip: bytes, now: float) -> bytes:
+        if not self._service.admits(ip, now):
+            return encode_failure(RATE_LIMITED.reason, retry_in_min=RATE_LIMITED.retry_in_min)
         try:
             hashes = parse_scrape_query(request.query, limit=MAX_SCRAPE_HASHES)
             if not hashes:
@@ -125,13 +127,13 @@ def _encode(result: Answer | Refusal, announce: Announce, ip: bytes) -> bytes:
     if isinstance(result, Refusal):
         return encode_failure(result.reason, retry_in_min=result.retry_in_min)
     view = result.view
-    listed = not announce.compact and len(ip) + PORT_BYTES == ENTRY4_BYTES
+    width = len(ip) + PORT_BYTES
     return encode_announce_answer(
         view.counts,
         view.peers,
         interval_s=result.interval_s,
         min_interval_s=result.min_interval_s,
         external_ip=ip,
-        peer_list=encode_peer_list(view.peers, view.peer_ids) if listed else b"",
+        peer_list=b"" if announce.compact else encode_peer_list(view.peers, view.peer_ids, entry_bytes=width),
         warning=result.warning,
     )

@@ -32,7 +32,7 @@ async def serve_https(
         context: With the certificate; may be given another one while we serve.
         app: Answers.
         telemetry: Counts.
-        limits: Of connections; one too many is closed at once.
+        limits: Of connections.
         task_status: Told when clients are answered.
     """
     server = _HttpsServer(app, telemetry, limits or HttpLimits())
@@ -47,32 +47,34 @@ class _HttpsServer:
         self._app = app
         self._telemetry = telemetry
         self._limits = limits
-        self._open = 0
+        self._open: dict[_TlsStream, trio.CancelScope] = {}  # the one silent longest first
 
     async def serve(self, stream: _TlsStream) -> None:
         """Answer one connection until it ends."""
-        self._open += 1
+        if len(self._open) >= self._limits.connections:
+            self._telemetry.dropped.value += 1
+            longest_idle = next(iter(self._open))
+            self._open.pop(longest_idle).cancel()
+        scope = self._open[stream] = trio.CancelScope(deadline=trio.current_time() + self._limits.request_s)
         try:
-            if self._open > self._limits.connections:
-                self._telemetry.dropped.value += 1
-            else:
-                await self._converse(stream)
+            await self._converse(stream, scope)
         except (trio.BrokenResourceError, OSError):
             return  # the client is gone, or was none: nobody is left to be told
         finally:
-            self._open -= 1
+            self._open.pop(stream, None)
             await trio.aclose_forcefully(stream)
 
-    async def _converse(self, stream: _TlsStream) -> None:
+    async def _converse(self, stream: _TlsStream, scope: trio.CancelScope) -> None:
         ip = encode_ip(stream.transport_stream.socket.getpeername()[0].partition("%")[0])
         reader = RequestReader()
-        with trio.CancelScope(deadline=trio.current_time() + self._limits.request_s) as scope:
+        with scope:
             while data := await stream.receive_some(_RECEIVE_BYTES):
                 waited = not reader.unfinished
                 response, goes_on = await self._answer(reader, bytes(data), ip)
                 if response:
                     scope.deadline = trio.current_time() + self._limits.request_s
                     await stream.send_all(response)
+                    self._open[stream] = self._open.pop(stream, scope)
                 if not goes_on:
                     return
                 if response and not reader.unfinished:

@@ -111,7 +111,12 @@ OPTIONS = (
     ),
     Option("access_list", _text, "", "file of info hashes, one a line in hex; read again on SIGHUP"),
     Option("access_keys", _text, "", "file of keys, one a line: only /KEY/announce is served; read again on SIGHUP"),
-    Option("interval_s", _number(5, 86400), 1800, "seconds between two announces of a peer"),
+    Option(
+        "interval_s",
+        _number(5, 86400),
+        1800,
+        "seconds between two announces of a peer; the same for all trackers of one Redis",
+    ),
     Option("min_interval_s", _number(1, 86400), 60, "what clients are asked not to go below"),
     Option("small_swarm_interval_s", _number(1, 86400), 60, "the interval while a swarm is small"),
     Option("small_swarm_peers", _number(0, 1000), 3, "below how many peers a swarm is small"),
@@ -120,8 +125,10 @@ OPTIONS = (
     Option("jitter", _number(0, 0.2, float), 0.1, "share of the interval that chance adds or takes"),
     Option("numwant", _number(0, 1000), 50, "peers told to a client that does not say how many it wants"),
     Option("max_numwant", _number(0, 1000), 200, "peers told to any client"),
-    Option("rate_per_s", _number(0, 10**6, float), 50.0, "announces a second from one address; 0: no limit"),
-    Option("burst", _number(1, 10**6), 500, "announces at once from one address"),
+    Option(
+        "rate_per_s", _number(0, 10**6, float), 50.0, "announces and scrapes a second from one address; 0: no limit"
+    ),
+    Option("burst", _number(1, 10**6), 500, "announces and scrapes at once from one address"),
     Option("claimed_ip", _boolean, False, "believe the ip= of clients in private networks"),
     Option("swarms", _number(1, 10**9), 1_000_000, "swarms in memory at most"),
     Option("peers", _number(1, 10**9), 10_000_000, "peers in memory at most"),

@@ -20,6 +20,7 @@ once, and only the housekeeping tries whether it is back.
 """
 
 import heapq
+import logging
 from collections.abc import Callable, Sequence
 from hashlib import blake2b, sha1
 from operator import itemgetter
@@ -34,7 +35,7 @@ from p2psync.errors import ConfigError
 from p2psync.ids import InfoHash
 from p2psync.wire.announce import SwarmCounts
 from p2psync.wire.compact import ENTRY4_BYTES, without_entry
-from tracker.logs import LOGGER
+from tracker.logs import log
 from tracker.redis_scripts import ANNOUNCE, SCRAPE
 from tracker.swarms import Change, Kept, PeerUpdate, Role, StoreUnavailableError, SwarmView, Totals
 
@@ -106,7 +107,7 @@ class RedisSwarms:
         self._next_try = now + _REFRESH_EVERY_S
         if self._is_away:
             self._is_away = False
-            LOGGER.info("Redis answers")
+            log(logging.INFO, "Redis answers")
 
     def totals(self) -> Totals:
         """Return what all trackers together know, give or take a hundredth, some seconds ago."""
@@ -132,7 +133,7 @@ class RedisSwarms:
             return await trio.to_thread.run_sync(call, *args, limiter=self._limiter)
         except redis.RedisError as error:
             if not self._is_away:
-                LOGGER.warning("Redis is away: %s", error)
+                log(logging.WARNING, "Redis is away", reason=str(error))
             self._is_away = True
             self._next_try = 0.0
             raise StoreUnavailableError("Redis is away") from error

@@ -1,7 +1,9 @@
 """The service: builds store and servers from the settings, runs them, stops them in order."""
 
 import gc
+import logging
 import random
+import resource
 import secrets
 import signal
 import ssl
@@ -21,7 +23,7 @@ from tracker.connection_id import KEY_BYTES, ConnectionIds
 from tracker.http_app import HttpApp
 from tracker.http_server import serve_http
 from tracker.https_server import serve_https
-from tracker.logs import LOGGER
+from tracker.logs import log
 from tracker.memory_swarms import MemorySwarms
 from tracker.service import TrackerService, lifetime_s
 from tracker.snapshot import load_snapshot, save_snapshot
@@ -49,17 +51,22 @@ async def serve(settings: Settings, environment: Mapping[str, str], listening: L
         ConfigError: A file or an address cannot be used.
         StoreError: The snapshot could not be written.
     """
-    access, tls = _load_access(settings), _load_tls(settings)
+    access, tls = _load_files(settings)
     gc.set_threshold(_GC_THRESHOLD)
+    _raise_limit_of_files()
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
         sockets = open_sockets(settings, environment)
+        if sockets.https and tls is None:
+            raise ConfigError("a socket for HTTPS needs tls_certificate and tls_key")
         async with _open_store(settings) as store, trio.open_nursery() as nursery:
             service = TrackerService(store, settings.policy, _rng(), access)
             nursery.start_soon(_tend, store)
             await _start_servers(nursery, settings, sockets, service, tls)
             listening(sockets.addresses())
+            log(logging.INFO, "serving", **sockets.addresses())
             async for received in signals:
                 if received != signal.SIGHUP:
+                    log(logging.INFO, "stopping", signal=signal.Signals(received).name)
                     nursery.cancel_scope.cancel()
                     return signal.Signals(received)
                 _reload(settings, service, tls)
@@ -77,9 +84,7 @@ async def _start_servers(
     http_app = HttpApp(service, telemetry, trusted_proxies=settings.trusted_proxies, status_from=settings.status_from)
     if sockets.http:
         await nursery.start(serve_http, as_listeners(sockets.http), http_app, telemetry, settings.http_limits)
-    if sockets.https:
-        if tls is None:
-            raise ConfigError("a socket for HTTPS needs tls_certificate and tls_key")
+    if sockets.https and tls is not None:
         await nursery.start(serve_https, as_listeners(sockets.https), tls, http_app, telemetry, settings.http_limits)
     udp_app = UdpApp(service, telemetry, ConnectionIds(_connection_id_key(settings)))
     for bound in sockets.udp:
@@ -100,7 +105,7 @@ async def _open_store(settings: Settings) -> AsyncIterator[SwarmStore]:
     try:
         await shared.tend(trio.current_time())
     except StoreUnavailableError:
-        LOGGER.warning("Redis does not answer yet; clients are told to come again")
+        log(logging.WARNING, "Redis does not answer yet, clients are told to come again")
     try:
         yield shared
     finally:
@@ -117,7 +122,7 @@ async def _open_memory(settings: Settings) -> AsyncIterator[MemorySwarms]:
     try:
         await load_snapshot(path, store, now=trio.current_time(), wall=_wall())
     except StoreError as error:
-        LOGGER.warning("%s", error)
+        log(logging.WARNING, "the snapshot was not read to its end", reason=str(error))
     try:
         yield store
     finally:
@@ -137,9 +142,33 @@ def _reload(settings: Settings, service: TrackerService, tls: ssl.SSLContext | N
         if tls is not None:
             _load_certificate(tls, settings)
     except ConfigError as error:
-        LOGGER.error("what was read before stays in force: %s", error)
+        log(logging.ERROR, "what was read before stays in force", reason=str(error))
     else:
-        LOGGER.info("lists and certificates read again")
+        known = {"hashes": len(service.access.hashes), "keys": len(service.access.keys)}
+        log(logging.INFO, "lists and certificates read again", **known)
+
+
+def _load_files(settings: Settings) -> tuple[Access, ssl.SSLContext | None]:
+    """Read all that the settings name, and tell every mistake at once."""
+    faults: list[str] = []
+    access, tls = Access(), None
+    try:
+        access = _load_access(settings)
+    except ConfigError as error:
+        faults.append(str(error))
+    try:
+        tls = _load_tls(settings)
+    except ConfigError as error:
+        faults.append(str(error))
+    if faults:
+        raise ConfigError("\n".join(faults))
+    return access, tls
+
+
+def _raise_limit_of_files() -> None:
+    """Let this process have as many sockets as it may: the usual limit is for programs that use `select`."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _load_access(settings: Settings) -> Access:

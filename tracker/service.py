@@ -41,8 +41,9 @@ class Policy:
         jitter: Share of the interval that chance adds or takes, so that peers who came together drift apart.
         numwant: Peers told to a client that does not say how many it wants.
         max_numwant: Peers told to any.
-        rate_per_s: Announces a second from one address (IPv6: one /64); 0 for no limit. This machine has none.
-        burst: Announces at once from one address.
+        rate_per_s: Announces and scrapes a second from one address (IPv6: one /64); 0 for no limit. This machine has
+            none.
+        burst: Announces and scrapes at once from one address.
         claimed_ip: Whether `ip=` of a client in a private network is believed.
     """
 
@@ -89,7 +90,7 @@ class Answer(NamedTuple):
 _NO_PORT = Refusal(Outcome.MALFORMED, "port must be a number from 1 to 65535", None)
 _NO_KEY = Refusal(Outcome.DENIED, "this tracker wants a key in its URL: /KEY/announce", None)
 _DENIED = Refusal(Outcome.DENIED, "this tracker does not serve this torrent", None)
-_RATE_LIMITED = Refusal(Outcome.RATE_LIMITED, "too many announces from your address", 5)
+RATE_LIMITED = Refusal(Outcome.RATE_LIMITED, "too many requests from your address", 5)
 _FULL = Refusal(Outcome.FULL, "this tracker serves as many torrents as it can", 30)
 _STORE_AWAY = Refusal(Outcome.STORE_AWAY, "this tracker has a short break, announce again soon", 1)
 _OUTCOMES = {
@@ -147,11 +148,15 @@ class TrackerService:
         served = [info_hash for info_hash in dict.fromkeys(hashes) if self.access.permits(info_hash)]
         return dict(zip(served, await self.store.scrape(served, now), strict=True))
 
+    def admits(self, ip: bytes, now: float) -> bool:
+        """Count one request of an address, unless it is one too many."""
+        return is_loopback(ip) or self._rates.admit(owner(ip), now)
+
     def _refusal(self, ip: bytes, announce: Announce, now: float) -> Refusal | None:
         if not announce.port:
             return _NO_PORT
-        if not is_loopback(ip) and not self._rates.admit(owner(ip), now):
-            return _RATE_LIMITED
+        if not self.admits(ip, now):
+            return RATE_LIMITED
         access = self.access
         if access.keys and not access.admits(announce.access_key):
             return _NO_KEY

@@ -1,5 +1,6 @@
 """The sockets of the service: those that the settings ask for, and those that systemd hands over."""
 
+import logging
 import os
 import socket
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ import trio
 from p2psync.errors import ConfigError
 from p2psync.ids import PeerAddress
 from tracker.config import Settings
-from tracker.logs import LOGGER
+from tracker.logs import log
 
 _FIRST_INHERITED = 3  # sd_listen_fds(3)
 _BACKLOG = 1024
@@ -88,7 +89,7 @@ def _open(
             bound.append(_bind(address, kind, reuse_port=settings.reuse_port))
         except OSError as error:
             if settings.is_default_addresses and address.host == "::":
-                LOGGER.warning("no IPv6 here: serving IPv4 alone")
+                log(logging.WARNING, "no IPv6 here, serving IPv4 alone")
                 continue
             reason = error.strerror or str(error)
             raise ConfigError(f"cannot listen on {address}: {reason}; choose another address") from error

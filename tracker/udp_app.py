@@ -58,7 +58,7 @@ class UdpApp:
                     arrivals.append((ip, parse_announce(packet)))
                     announcing.append((number, transaction))
                 elif action == SCRAPE:
-                    answers[number] = await self._scrape(transaction, packet, now)
+                    answers[number] = await self._scrape(transaction, packet, ip, now)
             except RemoteProtocolError:
                 continue
         if arrivals:
@@ -69,9 +69,9 @@ class UdpApp:
         self._telemetry.silence.value += answers.count(b"")
         return answers
 
-    async def _scrape(self, transaction: bytes, packet: bytes, now: float) -> bytes:
+    async def _scrape(self, transaction: bytes, packet: bytes, ip: bytes, now: float) -> bytes:
         hashes = parse_scrape(packet)
-        if not hashes:
+        if not hashes or not self._service.admits(ip, now):
             return b""
         try:
             counts = await self._service.scrape(hashes, now)

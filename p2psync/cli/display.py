@@ -12,11 +12,25 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from p2psync.node.events import Listening, LocalAddition, Matched, NodeEvent, Note, Problem, Progress, Published, Ready
+from p2psync.cli.tables import peer_lines, printable, show_bytes
+from p2psync.node.events import (
+    Listening,
+    LocalAddition,
+    Matched,
+    Note,
+    PeersSeen,
+    Problem,
+    Progress,
+    Published,
+    Ready,
+    Shown,
+)
+from p2psync.node.peer_table import PeerRow
 
 COMMAND = os.environ.get("P2PSYNC_COMMAND", "p2psync")
 """How this program was called, for lines to paste: scripts/p2psync says that it was from a clone."""
-_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+LIVE_PEERS = 6
+"""Lines below the one of progress: who moves most."""
 
 
 class Display(Protocol):
@@ -28,7 +42,7 @@ class Display(Protocol):
         self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None
     ) -> None: ...
 
-    def show(self, event: NodeEvent) -> None:
+    def show(self, event: Shown) -> None:
         """Show one event."""
         ...
 
@@ -41,12 +55,14 @@ class JsonDisplay:
 
     def __exit__(self, kind: object, value: object, tb: object) -> None: ...
 
-    def show(self, event: NodeEvent) -> None:
+    def show(self, event: Shown) -> None:
         """Print one event; bytes of a name that are no text come as lone surrogates, as Python reads them."""
+        if isinstance(event, PeersSeen):
+            return
         sys.stdout.write(json.dumps({"event": event.event} | asdict(event)) + "\n")
         sys.stdout.flush()
         if isinstance(event, Problem):  # for whoever reads only the log
-            sys.stderr.write(f"error: {_printable(event.message)}\n")
+            sys.stderr.write(f"error: {printable(event.message)}\n")
 
 
 class TerminalDisplay:
@@ -58,6 +74,7 @@ class TerminalDisplay:
         self._rates = _Rates()
         self._said_waiting = ""
         self._matched: Matched | None = None
+        self._peers: tuple[PeerRow, ...] = ()
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -69,7 +86,7 @@ class TerminalDisplay:
         if self._live is not None:
             self._live.stop()
 
-    def show(self, event: NodeEvent) -> None:
+    def show(self, event: Shown) -> None:
         """Show one event."""
         match event:
             case Progress():
@@ -84,17 +101,20 @@ class TerminalDisplay:
             case Published():
                 self._say(f"published version {event.seq}: {_count(event.files, 'file')}, {show_bytes(event.bytes)}")
             case LocalAddition():
-                self._say(f"left alone, not part of the folder: {_printable(event.path)}")
+                self._say(f"left alone, not part of the folder: {printable(event.path)}")
             case Problem():
-                self._say(f"error: {_printable(event.message)}", style="red")
+                self._say(f"error: {printable(event.message)}", style="red")
             case Note():
-                self._say(_printable(event.message))
+                self._say(printable(event.message))
+            case PeersSeen():
+                self._peers = event.peers
             case Listening():
                 pass
 
     def _show_progress(self, event: Progress) -> None:
         if self._live is not None:
-            self._live.update(Text(progress_line(event, self._rates), overflow="ellipsis", no_wrap=True), refresh=True)
+            lines = [progress_line(event, self._rates), *peer_lines(self._peers[:LIVE_PEERS])]
+            self._live.update(Text("\n".join(lines), overflow="ellipsis", no_wrap=True), refresh=True)
         elif event.waiting_for and event.waiting_for != self._said_waiting:
             self._say(event.waiting_for)
         self._said_waiting = event.waiting_for
@@ -186,15 +206,6 @@ def progress_line(event: Progress, rates: _Rates) -> str:
     return " ".join([*parts, _count(event.peers, "peer")])
 
 
-def show_bytes(count: float) -> str:
-    """Return a size as people read it, in powers of ten."""
-    for unit in _UNITS[:-1]:
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} {_UNITS[-1]}"
-
-
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
@@ -203,8 +214,3 @@ def _duration(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def _printable(text: str) -> str:
-    """Keep a name that is not text, or holds control characters, from confusing the terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)

@@ -13,13 +13,20 @@ from p2psync.cli.options import (
     Directory,
     Exact,
     Json,
+    LimitDown,
+    LimitPeerDown,
+    LimitPeerUp,
+    LimitUp,
     Link,
     Listen,
     NoLan,
+    NoLimitLan,
     Peers,
+    StateDir,
     Target,
     Timeout,
     Trackers,
+    read_limits,
     read_peers,
     read_tiers,
 )
@@ -28,7 +35,8 @@ from p2psync.ids import parse_address
 from p2psync.sharelink import parse_link
 
 if TYPE_CHECKING:
-    from p2psync.node.events import NodeEvent
+    from p2psync.node.events import Shown
+    from p2psync.node.limits import LimitOptions
     from p2psync.node.network import NetworkOptions
 
 GET_TIMEOUT_S = 600.0
@@ -70,11 +78,14 @@ def share(
     peer: Peers = [],
     listen: Listen = ANYWHERE,
     no_lan: NoLan = False,
+    limit_up: LimitUp = "",
+    limit_down: LimitDown = "",
+    limit_peer_up: LimitPeerUp = "",
+    limit_peer_down: LimitPeerDown = "",
+    no_limit_lan: NoLimitLan = False,
     sealed: Annotated[bool, typer.Option("--sealed", help="Encrypt blocks at rest (not built yet).")] = False,
     two_way: Annotated[bool, typer.Option("--two-way", help="Let others change the folder (not built yet).")] = False,
-    state_dir: Annotated[
-        Path | None, typer.Option("--state-dir", metavar="DIR", help="Keep p2psync's state here, not in the folder.")
-    ] = None,
+    state_dir: StateDir = None,
     json: Json = False,
 ) -> None:
     """Share a folder, and print the line for the other machine.
@@ -89,7 +100,8 @@ def share(
         from p2psync.node.share import ShareOptions
         from p2psync.node.share import share as run_share
 
-        options = ShareOptions(directory, _network(listen, tracker, peer, no_lan=no_lan), state_dir)
+        limits = read_limits(limit_up, limit_down, limit_peer_up, limit_peer_down, lan=not no_limit_lan)
+        options = ShareOptions(directory, _network(listen, tracker, peer, limits, no_lan=no_lan), state_dir)
         _run(lambda emit: run_share(options, emit), as_json=json)
 
 
@@ -102,6 +114,11 @@ def get(
     peer: Peers = [],
     listen: Listen = ANYWHERE,
     no_lan: NoLan = False,
+    limit_up: LimitUp = "",
+    limit_down: LimitDown = "",
+    limit_peer_up: LimitPeerUp = "",
+    limit_peer_down: LimitPeerDown = "",
+    no_limit_lan: NoLimitLan = False,
     timeout: Timeout = GET_TIMEOUT_S,
     seed: Annotated[bool, typer.Option("--seed", help="Stay when done, to serve others, until Ctrl-C.")] = False,
     only: Annotated[list[str], typer.Option("--only", metavar="GLOB", help="Only these paths (not built yet).")] = [],
@@ -117,10 +134,11 @@ def get(
             raise ConfigError("choosing paths is not built yet: leave --only away")
         from p2psync.node.follow import FollowOptions, follow
 
+        limits = read_limits(limit_up, limit_down, limit_peer_up, limit_peer_down, lan=not no_limit_lan)
         options = FollowOptions(
             parse_link(link),
             directory,
-            _network(listen, tracker, peer, no_lan=no_lan),
+            _network(listen, tracker, peer, limits, no_lan=no_lan),
             timeout_s=timeout,
             stay=seed,
             wait_for_peer=True,
@@ -138,6 +156,11 @@ def sync(
     peer: Peers = [],
     listen: Listen = ANYWHERE,
     no_lan: NoLan = False,
+    limit_up: LimitUp = "",
+    limit_down: LimitDown = "",
+    limit_peer_up: LimitPeerUp = "",
+    limit_peer_down: LimitPeerDown = "",
+    no_limit_lan: NoLimitLan = False,
     timeout: Timeout = None,
     exact: Exact = False,
     json: Json = False,
@@ -152,10 +175,11 @@ def sync(
             raise ConfigError("two-way sync is not built yet: follow with the read link instead")
         from p2psync.node.follow import FollowOptions, follow
 
+        limits = read_limits(limit_up, limit_down, limit_peer_up, limit_peer_down, lan=not no_limit_lan)
         options = FollowOptions(
             parsed,
             directory,
-            _network(listen, tracker, peer, no_lan=no_lan),
+            _network(listen, tracker, peer, limits, no_lan=no_lan),
             timeout_s=timeout,
             stay=True,
             wait_for_peer=False,
@@ -164,11 +188,48 @@ def sync(
         _run(lambda emit: follow(options, emit), as_json=json)
 
 
+@app.command()
+def peers(*, directory: Directory, state_dir: StateDir = None, json: Json = False) -> None:
+    """Show whom a running share, get or sync of DIR is linked with, and what each has, gives and takes."""
+    _ask(directory, state_dir, {"command": "peers"}, as_json=json)
+
+
+@app.command()
+def status(*, directory: Directory, state_dir: StateDir = None, json: Json = False) -> None:
+    """Show how far a running share, get or sync of DIR is, and what it waits for."""
+    _ask(directory, state_dir, {"command": "status"}, as_json=json)
+
+
+@app.command()
+def limit(
+    *,
+    directory: Directory,
+    up: Annotated[str, typer.Option("--up", metavar="RATE", help="Bytes a second in all: 10M, 500K, or off.")] = "",
+    down: Annotated[str, typer.Option("--down", metavar="RATE", help="The same for what is received.")] = "",
+    peer_up: Annotated[str, typer.Option("--peer-up", metavar="RATE", help="What each peer is sent.")] = "",
+    peer_down: Annotated[str, typer.Option("--peer-down", metavar="RATE", help="What each peer may send.")] = "",
+    lan: Annotated[
+        bool | None, typer.Option("--lan/--no-lan", help="Whether limits hold for peers at private addresses.")
+    ] = None,
+    state_dir: StateDir = None,
+    json: Json = False,
+) -> None:
+    """Change the limits of a running share, get or sync of DIR, until it ends; without options, show them."""
+    given = {"up": up, "down": down, "peer_up": peer_up, "peer_down": peer_down, "lan": lan}
+    changes = {name: value for name, value in given.items() if value not in ("", None)}
+    _ask(directory, state_dir, {"command": "limit", **changes}, as_json=json)
+
+
+def _ask(directory: Path, state_dir: Path | None, question: dict[str, object], *, as_json: bool) -> None:
+    with _Told(as_json=as_json):
+        from p2psync.cli.asking import ask
+
+        ask(directory, state_dir, question, as_json=as_json)
+
+
 _NOT_BUILT = {
     "store": "storage peers are",
     "node": "the headless node is",
-    "status": "the control of a running node is",
-    "peers": "the control of a running node is",
     "log": "the folder's history is",
     "restore": "restoring versions is",
     "revert": "reverting local changes is",
@@ -177,7 +238,6 @@ _NOT_BUILT = {
     "link": "showing links of a folder that is not being shared is",
     "pause": "the control of a running node is",
     "resume": "the control of a running node is",
-    "limit": "rate limits are",
     "ignore": "ignore rules are",
 }
 
@@ -193,13 +253,16 @@ for _name, _subject in _NOT_BUILT.items():
     _refuse(_name, _subject)
 
 
-def _network(listen: str, tracker: list[str], peer: list[str], *, no_lan: bool) -> "NetworkOptions":
+def _network(
+    listen: str, tracker: list[str], peer: list[str], limits: "LimitOptions", *, no_lan: bool
+) -> "NetworkOptions":
     from p2psync.node.network import NetworkOptions
 
-    return NetworkOptions(parse_address(listen, lowest_port=0), read_tiers(tracker), read_peers(peer), lan=not no_lan)
+    address = parse_address(listen, lowest_port=0)
+    return NetworkOptions(address, read_tiers(tracker), read_peers(peer), lan=not no_lan, limits=limits)
 
 
-def _run(work: Callable[[Callable[["NodeEvent"], None]], Awaitable[None]], *, as_json: bool) -> None:
+def _run(work: Callable[[Callable[["Shown"], None]], Awaitable[None]], *, as_json: bool) -> None:
     from p2psync.cli.run import run_command
 
     raise typer.Exit(run_command(work, as_json=as_json))

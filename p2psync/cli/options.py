@@ -1,12 +1,16 @@
 """Options that several commands share, and how they are read."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from p2psync.ids import PeerAddress, parse_address
 from p2psync.sharelink import TrackerTiers, parse_tier
+
+if TYPE_CHECKING:
+    from p2psync.node.limits import LimitOptions
+    from p2psync.node.timetable import Timetable
 
 # Whether a folder can be used is found out when it is: we say it better, and with the right exit code.
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The folder.", readable=False)]
@@ -29,6 +33,30 @@ Listen = Annotated[
 NoLan = Annotated[bool, typer.Option("--no-lan", help="Do not look for peers on the local network.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line instead of text.")]
 Exact = Annotated[bool, typer.Option("--exact", help="Move files that the folder does not know to .p2psync/versions.")]
+LimitUp = Annotated[
+    str,
+    typer.Option(
+        "--limit-up",
+        metavar="RATE",
+        help="Send at most so many bytes a second in all: 10M, 500K; or by time: 'mon-fri 9-18 2M, 10M'.",
+    ),
+]
+LimitDown = Annotated[
+    str, typer.Option("--limit-down", metavar="RATE", help="Receive at most so many bytes a second in all.")
+]
+LimitPeerUp = Annotated[
+    str, typer.Option("--limit-peer-up", metavar="RATE", help="Send each peer at most so many bytes a second.")
+]
+LimitPeerDown = Annotated[
+    str,
+    typer.Option("--limit-peer-down", metavar="RATE", help="Receive at most so many bytes a second from each peer."),
+]
+NoLimitLan = Annotated[
+    bool, typer.Option("--no-limit-lan", help="Limits leave out peers at private addresses; else they hold for all.")
+]
+StateDir = Annotated[
+    Path | None, typer.Option("--state-dir", metavar="DIR", help="Keep p2psync's state here, not in the folder.")
+]
 Timeout = Annotated[
     float | None,
     typer.Option("--timeout", metavar="S", min=0.1, help="Give up when nothing has come for S seconds."),
@@ -44,6 +72,27 @@ def read_tiers(urls: list[str]) -> TrackerTiers:
         ConfigError: One is no tracker.
     """
     return tuple(parse_tier(url) for url in urls)
+
+
+def read_limits(up: str, down: str, peer_up: str, peer_down: str, *, lan: bool) -> "LimitOptions":
+    """Read the options about limits; empty ones are left out.
+
+    Raises:
+        ConfigError: One is no rate or time table.
+    """
+    from p2psync.node.limits import LimitOptions
+    from p2psync.node.timetable import UNLIMITED, parse_timetable
+
+    def table(option: str, text: str) -> "Timetable":
+        return parse_timetable(text, option=option) if text else UNLIMITED
+
+    return LimitOptions(
+        up=table("--limit-up", up),
+        down=table("--limit-down", down),
+        peer_up=table("--limit-peer-up", peer_up),
+        peer_down=table("--limit-peer-down", peer_down),
+        lan=lan,
+    )
 
 
 def read_peers(texts: list[str]) -> tuple[PeerAddress, ...]:

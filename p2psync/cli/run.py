@@ -18,7 +18,7 @@ from p2psync.errors import (
     UnreachableError,
     first_error,
 )
-from p2psync.node.events import NodeEvent, Problem
+from p2psync.node.events import Problem, Shown
 
 INTERRUPTED = 130
 SWITCH_INTERVAL_S = 0.0003
@@ -35,7 +35,7 @@ _ENDINGS: list[tuple[type[P2PSyncError], str, int]] = [
 """Error family, its name in JSON, its exit code; the first that occurred is the one that is told."""
 
 
-def run_command(work: Callable[[Callable[[NodeEvent], None]], Awaitable[None]], *, as_json: bool) -> int:
+def run_command(work: Callable[[Callable[[Shown], None]], Awaitable[None]], *, as_json: bool) -> int:
     """Run `work`, which is given where to tell its events; return the exit code."""
     display = JsonDisplay() if as_json else TerminalDisplay()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
@@ -49,7 +49,7 @@ def tell_error(error: P2PSyncError, *, as_json: bool) -> int:
         return _tell(error, display)
 
 
-async def _run(work: Callable[[Callable[[NodeEvent], None]], Awaitable[None]], display: Display) -> int:
+async def _run(work: Callable[[Callable[[Shown], None]], Awaitable[None]], display: Display) -> int:
     stopped = False
     failed: P2PSyncError | None = None
     try:

@@ -50,16 +50,22 @@ class Page:
 
 def iter_pages(entries: Iterable[Entry]) -> Iterator[tuple[bytes, bytes]]:
     """Cut entries, which come in key order, into pages; yield (first key, page bytes)."""
+    for records in cut_pages(entries):
+        yield records[0].key, encode_page(records)
+
+
+def cut_pages(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+    """Cut entries, which come in key order, into the records of pages."""
     records: list[Entry] = []
     extent = _Extent()
     for entry in entries:
         for record in _split_record(entry):
             records.append(record)
             if extent.ends_with(record):
-                yield records[0].key, encode_page(records)
+                yield records
                 records, extent = [], _Extent()
     if records:
-        yield records[0].key, encode_page(records)
+        yield records
 
 
 def _split_record(entry: Entry) -> Iterator[Entry]:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from p2psync.node.peer_table import PeerRow
+
 
 @dataclass(frozen=True, slots=True)
 class Listening:
@@ -110,4 +112,14 @@ class Note:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class PeersSeen:
+    """Who is linked, for the live view alone: scripts ask for it with `p2psync peers`."""
+
+    peers: tuple[PeerRow, ...]
+
+
 NodeEvent = Listening | Ready | Progress | Matched | Published | LocalAddition | Problem | Note
+"""What `--json` prints."""
+Shown = NodeEvent | PeersSeen
+"""What a display is given."""

@@ -2,13 +2,15 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import trio
 
 from p2psync.errors import IntegrityError, RemoteProtocolError, StoreError, first_error
-from p2psync.node.events import Listening, LocalAddition, Matched, NodeEvent, Note, Problem
+from p2psync.node.answers import FolderAnswers
+from p2psync.node.control import serve_control
+from p2psync.node.events import Listening, LocalAddition, Matched, Note, Problem, Shown
 from p2psync.node.identity import followed_folder
 from p2psync.node.network import FolderNetwork, NetworkOptions, open_ports
 from p2psync.node.progress import give_up_when_stuck, report_progress
@@ -42,7 +44,7 @@ class FollowOptions:
     exact: bool = False
 
 
-async def follow(options: FollowOptions, emit: Callable[[NodeEvent], None]) -> None:
+async def follow(options: FollowOptions, emit: Callable[[Shown], None]) -> None:
     """Follow a link until the folder matches, or, if told to stay, until cancelled.
 
     Raises:
@@ -60,7 +62,7 @@ async def follow(options: FollowOptions, emit: Callable[[NodeEvent], None]) -> N
 
 class _Follow:
     def __init__(
-        self, folder: FolderState, options: FollowOptions, emit: Callable[[NodeEvent], None], began: float
+        self, folder: FolderState, options: FollowOptions, emit: Callable[[Shown], None], began: float
     ) -> None:
         self._folder = folder
         self._options = options
@@ -75,11 +77,10 @@ class _Follow:
         identity = followed_folder(self._folder.directory, options.link)
         ports = await open_ports(self._folder.database, options.network.listen, with_tracker=False)
         self._emit(Listening(str(ports.listen)))
-        network_options = NetworkOptions(
-            listen=options.network.listen,
+        network_options = replace(
+            options.network,
             trackers=options.network.trackers + options.link.trackers,
             peers=options.network.peers + options.link.peers,
-            lan=options.network.lan,
         )
         newest = NewestHead(self._folder.database, identity.keys)
         self._network = FolderNetwork(
@@ -91,9 +92,11 @@ class _Follow:
         )
         follower = Follower(self._folder, identity.keys, newest, self._network.swarm, self._tell, exact=options.exact)
         self._network.left_bytes = lambda: _left_bytes(follower.progress)
+        answers = FolderAnswers(self._folder, self._network, newest, follower.progress)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._network.run)
-            nursery.start_soon(report_progress, follower.progress, self._network, self._emit)
+            nursery.start_soon(report_progress, follower.progress, self._network, self._emit, answers.peers)
+            nursery.start_soon(serve_control, self._folder.directory, answers.answer, self._complain)
             nursery.start_soon(give_up_when_stuck, follower.progress, self._network, options.timeout_s)
             nursery.start_soon(self._run_follower, follower)
             await self._done.wait()
@@ -109,6 +112,9 @@ class _Follow:
                 f"what was published for this folder is signed but makes no sense ({first_error(group)}): "
                 "update p2psync, or ask whoever shares the folder to share it again"
             ) from group
+
+    def _complain(self, sentence: str) -> None:
+        self._emit(Note(sentence))
 
     def _tell(self, event: events.FolderEvent) -> None:
         if not isinstance(event, events.Matched):

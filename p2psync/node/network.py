@@ -16,6 +16,7 @@ from p2psync.errors import ConfigError
 from p2psync.ids import PeerAddress, PeerId
 from p2psync.manifest.head import Head, Standing
 from p2psync.node.identity import Identity
+from p2psync.node.limits import NO_LIMITS, LimitOptions, LimitSchedule
 from p2psync.sharelink import TrackerTiers
 from p2psync.store.database import Database
 from p2psync.store.folder_state import FolderState
@@ -43,12 +44,14 @@ class NetworkOptions:
         trackers: Trackers in tiers (BEP 12).
         peers: Addresses to try besides.
         lan: Whether to look for peers on the local network.
+        limits: How fast bytes may move.
     """
 
     listen: PeerAddress
     trackers: TrackerTiers = ()
     peers: tuple[PeerAddress, ...] = ()
     lan: bool = True
+    limits: LimitOptions = NO_LIMITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +122,7 @@ class FolderNetwork:
     Attributes:
         left_bytes: Gives how much is still to fetch, for trackers.
         tracker_outcomes: What came of the last announce, by where it went.
+        schedule: Its limits.
     """
 
     def __init__(
@@ -130,6 +134,7 @@ class FolderNetwork:
         newest: NewestHead,
     ) -> None:
         self.tracker_outcomes: dict[str, str] = {}
+        self.schedule = LimitSchedule(options.limits)
         self._options = options
         self._ports = ports
         self._identity = identity
@@ -146,16 +151,23 @@ class FolderNetwork:
                 dial=self._dial,
                 listen_port=ports.listen.port,
                 agent=f"p2psync/{p2psync.__version__}",
+                limits=self.schedule.limits,
             ),
             self._rng,
         )
         self._tracker = self._tracker_source() if options.trackers or ports.own_trackers else None
+
+    @property
+    def listen(self) -> PeerAddress:
+        """Where we listen for peers."""
+        return self._ports.listen
 
     async def run(self) -> None:
         """Serve, dial and look for peers until cancelled."""
         async with trio.open_nursery() as nursery:
             if self._ports.tracker_listeners:
                 await nursery.start(run_tracker, self._ports.tracker_listeners)
+            nursery.start_soon(self.schedule.run)
             await nursery.start(self.swarm.run)
             await nursery.start(self._endpoint.serve, self._ports.listeners)
             self.swarm.add_addresses(self._options.peers)

@@ -1,15 +1,19 @@
 """Tell how the work stands, and notice when it stands still."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import trio
 
 from p2psync.errors import IntegrityError, P2PSyncError, UnreachableError
-from p2psync.node.events import NodeEvent, Progress
+from p2psync.node.events import PeersSeen, Progress, Shown
 from p2psync.node.network import FolderNetwork
+from p2psync.node.peer_table import PeerRow, explain_standstill
 from p2psync.sync.events import Activity, FolderProgress
 
 REPORT_INTERVAL_S = 0.5
+STANDSTILL_S = 3.0
+"""How long nothing comes before we say why."""
 NO_HONEST_SOURCE_S = 5.0
 """How long nobody but banned peers may be known before we say so: an address may still come from a tracker."""
 
@@ -38,12 +42,23 @@ def explain_wait(network: FolderNetwork) -> str:
     return f"no peer reachable yet: trying on: {'; '.join(tried[:6])}" if tried else "no peer reachable yet: trying"
 
 
-async def report_progress(progress: FolderProgress, network: FolderNetwork, emit: Callable[[NodeEvent], None]) -> None:
-    """Emit progress while something moves, and once when it stops, until cancelled."""
+async def report_progress(
+    progress: FolderProgress,
+    network: FolderNetwork,
+    emit: Callable[[Shown], None],
+    peers: Callable[[], Sequence[PeerRow]],
+) -> None:
+    """Emit progress while something moves, and once when it stops, until cancelled; and who is linked each time."""
     last: Progress | None = None
     moving = False
+    fetched, fetched_at = 0, trio.current_time()
     while True:
         now = snapshot(progress, network)
+        if now.fetched_bytes != fetched:
+            fetched, fetched_at = now.fetched_bytes, trio.current_time()
+        if not now.waiting_for and trio.current_time() - fetched_at >= STANDSTILL_S:
+            now = replace(now, waiting_for=explain_standstill(progress.activity, network.swarm.statistics()))
+        emit(PeersSeen(tuple(peers())))
         if now != last:
             emit(now)
             moving = last is not None

@@ -7,7 +7,9 @@ from pathlib import Path
 import trio
 
 from p2psync.keys import Role
-from p2psync.node.events import Listening, NodeEvent, Note, Problem, Published, Ready
+from p2psync.node.answers import FolderAnswers
+from p2psync.node.control import serve_control
+from p2psync.node.events import Listening, Note, Problem, Published, Ready, Shown
 from p2psync.node.identity import Identity, own_folder
 from p2psync.node.network import FolderNetwork, NetworkOptions, Ports, open_ports
 from p2psync.node.progress import report_progress
@@ -33,7 +35,7 @@ class ShareOptions:
     state_directory: Path | None = None
 
 
-async def share(options: ShareOptions, emit: Callable[[NodeEvent], None]) -> None:
+async def share(options: ShareOptions, emit: Callable[[Shown], None]) -> None:
     """Share a folder until cancelled.
 
     Raises:
@@ -49,7 +51,7 @@ async def share(options: ShareOptions, emit: Callable[[NodeEvent], None]) -> Non
 
 
 class _Share:
-    def __init__(self, folder: FolderState, options: ShareOptions, emit: Callable[[NodeEvent], None]) -> None:
+    def __init__(self, folder: FolderState, options: ShareOptions, emit: Callable[[Shown], None]) -> None:
         self._folder = folder
         self._options = options
         self._emit = emit
@@ -73,10 +75,15 @@ class _Share:
             newest,
         )
         publisher = Publisher(self._folder, identity.keys, identity.device, newest, network.swarm, self._tell)
+        answers = FolderAnswers(self._folder, network, newest, publisher.progress)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(network.run)
-            nursery.start_soon(report_progress, publisher.progress, network, self._emit)
+            nursery.start_soon(report_progress, publisher.progress, network, self._emit, answers.peers)
+            nursery.start_soon(serve_control, self._folder.directory, answers.answer, self._complain)
             await publisher.run()
+
+    def _complain(self, sentence: str) -> None:
+        self._emit(Note(sentence))
 
     def _tell(self, event: FolderEvent) -> None:
         if isinstance(event, Remark):

@@ -75,6 +75,10 @@ class Database:
         """Keep bytes under a name."""
         self.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, value))
 
+    def drop_note(self, name: str) -> None:
+        """Keep nothing under a name any more."""
+        self.execute("DELETE FROM notes WHERE name = ?", (name,))
+
     def row(self, sql: str, values: Sequence[object] = ()) -> tuple[Any, ...] | None:
         """Return the first row of a query, or None."""
         with self._lock, self._disk_errors():

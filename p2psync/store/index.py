@@ -45,6 +45,17 @@ class FileIndex:
         )
         return {file.entry.name: file for file in map(_local_file, rows)}
 
+    def marks_in(self, parent: bytes) -> dict[bytes, tuple[bytes, Kind]]:
+        """Return (fingerprint, kind) of what stands directly in one directory, by name; tombstones included.
+
+        A twentieth of the work of `files_in`: what a scan of an unchanged folder needs of each path.
+        """
+        at = len(parent) + 1
+        rows = self._database.rows(
+            "SELECT key, fingerprint, kind FROM files WHERE key >= ? AND key < ?", (parent + b"\0", parent + b"\1")
+        )
+        return {key[at:]: (mark, kind) for key, mark, kind in rows}
+
     def files_between(self, first: bytes, end: bytes | None) -> list[LocalFile]:
         """Return what stands at keys from `first` to before `end` (None: to the last), in key order."""
         if end is None:
@@ -60,17 +71,16 @@ class FileIndex:
         row = self._database.row(f"SELECT {_FILE_COLUMNS} FROM files WHERE key = ?", (key,))
         return _local_file(row) if row else None
 
-    def iter_files(self, *, batch: int = 2000) -> Iterator[LocalFile]:
-        """Yield all files in key order, a batch in memory at a time."""
-        last = b""
+    def iter_files(self, first: bytes = b"", *, batch: int = 2000) -> Iterator[LocalFile]:
+        """Yield all files from a key on, in key order, a batch in memory at a time."""
         while True:
             rows = self._database.rows(
-                f"SELECT {_FILE_COLUMNS} FROM files WHERE key > ? ORDER BY key LIMIT {batch}", (last,)
+                f"SELECT {_FILE_COLUMNS} FROM files WHERE key >= ? ORDER BY key LIMIT {batch}", (first,)
             )
             if not rows:
                 return
             yield from map(_local_file, rows)
-            last = rows[-1][1]
+            first = rows[-1][1] + b"\0"
 
     def keys_below(self, directory: bytes) -> list[bytes]:
         """Return the keys of everything that stands inside a directory, at any depth; tombstones left out."""

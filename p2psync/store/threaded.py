@@ -1,7 +1,7 @@
 """The trio face of any block store: worker threads, one limiter, work for each hop that is worth a hop."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import trio
 
@@ -14,6 +14,8 @@ _FIRST_READ_BLOCKS = 2
 _GROWTH = 4
 
 RunSync = Callable[..., Awaitable[Any]]
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
 
 
 class ThreadedStore:
@@ -53,6 +55,11 @@ class ThreadedStore:
         """
         wrong: list[BlockId] = await self._run_sync(self._store.write, blocks, limiter=self._limiter)
         return wrong
+
+    async def compute(self, function: Callable[[Argument], Result], argument: Argument) -> Result:
+        """Return what a function that takes milliseconds makes of `argument`."""
+        result: Result = await self._run_sync(function, argument, limiter=self._limiter)
+        return result
 
     def _read_some(self, ids: Sequence[BlockId]) -> list[Payload | None]:
         # Lengths are not known before reading: steps grow with what the blocks so far turned out to be.

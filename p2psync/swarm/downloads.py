@@ -16,7 +16,7 @@ from p2psync.swarm.link import Link
 from p2psync.swarm.requests import Asked, Requests
 from p2psync.swarm.tasks import Job, Written
 from p2psync.wire import limits
-from p2psync.wire.messages import Blocks, Feature, Missing, Want
+from p2psync.wire.messages import WISH_FEATURE, Blocks, Missing, Want
 
 LOW_TASKS = 512
 """Runs of about 1 MiB that wait for a peer: several windows of every peer, and room for random choice."""
@@ -136,7 +136,7 @@ class Downloads:
         """A link may be asked from now on."""
         self._links[link.number] = link
         self._unasked_bytes[link.number] = 0
-        deals = Feature.WISH in link.hello.features
+        deals = WISH_FEATURE in link.hello.features
         asked = Asked(link.device, link.holdings, link.flow, deals, is_open=lambda: not link.ending)
         self._requests.link_up(link.number, asked)
 
@@ -149,6 +149,16 @@ class Downloads:
     def in_flight_bytes(self, link: Link) -> int:
         """Return how much a link owes."""
         return self._picker.in_flight(link.number)[0]
+
+    @property
+    def unassigned_tasks(self) -> int:
+        """Runs of blocks that nobody is asked for at present."""
+        return self._picker.unassigned_tasks
+
+    @property
+    def unwritten_bytes(self) -> int:
+        """Bytes that were received and are not written yet."""
+        return self._intake.held_bytes
 
     def holdings_grew(self, link: Link, grown: Grown) -> None:
         """A peer announced more."""

@@ -31,6 +31,15 @@ class Holdings:
         """Pages of which it holds something, those of complete roots not counted."""
         return len(self._whole) + len(self._partial)
 
+    def page_sum(self) -> float:
+        """Return the number of pages it holds, those of which it holds a part counted by that part.
+
+        How many blocks a page has is not known here but to eight, so a part may be taken for a little less than it is.
+        """
+        return len(self._whole) + sum(
+            int.from_bytes(bits, "big").bit_count() / (8 * len(bits)) for bits in self._partial.values()
+        )
+
     def offer(self, root: BlockId) -> None:
         """A new head voids all that was said before."""
         self.root = root

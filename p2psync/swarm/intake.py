@@ -34,25 +34,28 @@ class Intake:
     """A queue with a byte budget in front of the store.
 
     While one batch is being written the next one grows: under load batches are large, otherwise nothing waits.
+
+    Attributes:
+        held_bytes: Received and not written yet.
     """
 
     def __init__(self, store: ThreadedStore, owner: IntakeOwner) -> None:
         self._store = store
         self._owner = owner
         self._waiting: list[tuple[Link, BlockId, Payload]] = []
-        self._held_bytes = 0
+        self.held_bytes = 0
         self._filled = trio.Event()
         self._drained = trio.Event()
 
     def put(self, link: Link, id_: BlockId, data: Payload) -> None:
         """Queue a block that a link delivered."""
         self._waiting.append((link, id_, data))
-        self._held_bytes += len(data)
+        self.held_bytes += len(data)
         self._filled.set()
 
     async def wait_room(self) -> None:
         """Wait until less than the budget is held; what is being read may go over it once for every link."""
-        while self._held_bytes >= BUDGET_BYTES:
+        while self.held_bytes >= BUDGET_BYTES:
             await self._drained.wait()
 
     async def run(self) -> None:
@@ -63,7 +66,7 @@ class Intake:
                 await self._filled.wait()
             batch = self._next_batch()
             await self._write(batch)
-            self._held_bytes -= sum([len(data) for _, _, data in batch])
+            self.held_bytes -= sum([len(data) for _, _, data in batch])
             # Every link may be waiting: who sets the event replaces it, else all but the last would wait for ever.
             self._drained.set()
             self._drained = trio.Event()

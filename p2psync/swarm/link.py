@@ -10,14 +10,35 @@ from p2psync.ids import BlockId, DeviceId, PeerAddress
 from p2psync.manifest.head import Standing
 from p2psync.store.base import Payload
 from p2psync.store.threaded import ThreadedStore
+from p2psync.swarm.compressing import Compressing
 from p2psync.swarm.flow import LifeWatch, Meter, PeerFlow, Pulse
 from p2psync.swarm.holdings import Holdings
-from p2psync.swarm.outbox import Outbox
+from p2psync.swarm.limiter import wire_bytes
+from p2psync.swarm.outbox import Outbox, PayloadMessage
 from p2psync.swarm.pace import Pace
-from p2psync.swarm.uploads import Dealt, FrameSize, WantQueue, frames
+from p2psync.swarm.statistics import LinkStatistics
+from p2psync.swarm.throttle import Limits, Throttle
+from p2psync.swarm.uploads import FrameSize, WantQueue, carried_bytes, frames
 from p2psync.wire import limits
+from p2psync.wire.buffers import BufferPool
+from p2psync.wire.compression import FEATURE, pack
 from p2psync.wire.connection import Connection
-from p2psync.wire.messages import Blocks, Buffer, Bye, Cancel, Hello, Message, Part, Ping, Pong, Want, Wish
+from p2psync.wire.messages import (
+    Blocks,
+    Buffer,
+    Bye,
+    Cancel,
+    Hello,
+    Message,
+    Missing,
+    Packed,
+    Part,
+    Ping,
+    Pong,
+    Want,
+    Wish,
+    payload_bytes,
+)
 
 READ_IDS = 128
 """Small blocks that one hop to the store reads."""
@@ -67,35 +88,44 @@ class Link:
         number: Names the link for as long as the program runs.
         dialled: The address that we dialled, or None if the peer did.
         device: Who the peer is.
-        host: Where an accepted link comes from, if known.
+        host: Where the peer is, if known.
         hello: What the peer said first.
+        wants: What the peer asked for.
         ending: Why the link ended, a sentence; empty while it lives.
         failure: The peer's fault that ended it, if it was one.
-        is_paused: We do not read at present, as our own store lags; the peer is not to blame for silence.
+        is_paused: We do not read at present, as our own store lags or a limit is reached; the peer is not to blame for
+            silence.
         standing: How the head that it offers compared with the newest we had seen when it came.
+        up_limit: What keeps us from sending faster than we may.
+        down_limit: What keeps us from reading faster than we may.
     """
 
     def __init__(
         self,
         stream: Stream,
+        buffers: BufferPool,
         *,
         number: int,
         dialled: PeerAddress | None = None,
         host: str = "",
-        dealt: Dealt | None = None,
+        limits: Limits | None = None,
     ) -> None:
         now = trio.current_time()
         self.number = number
         self.dialled = dialled
         self.device = stream.device
-        self.host = host
+        self.host = dialled.host if dialled is not None else host
+        limits = limits or Limits()
+        self.up_limit = Throttle(limits, upward=True, host=self.host)
+        self.down_limit = Throttle(limits, upward=False, host=self.host)
         self.hello = Hello()
         self.holdings = Holdings()
         self.flow = PeerFlow(now)
-        self.wants = WantQueue(dealt)
+        self.wants = WantQueue()
         self.ending = ""
         self.failure: P2PSyncError | None = None
         self.received_bytes = self.sent_bytes = self.uploaded_bytes = self.messages_received = 0
+        self._paid_bytes = 0
         self.is_paused = False
         self.standing: Standing | None = None
         self.down = Meter(now)
@@ -103,9 +133,10 @@ class Link:
         self._life = LifeWatch(now)
         self._sending_since: float | None = None
         self._stream = stream
-        self._connection = Connection(accepting=dialled is None)
+        self._connection = Connection(accepting=dialled is None, buffers=buffers)
         self._outbox = Outbox()
         self._frame_size = FrameSize()
+        self._compressing = Compressing()
         self._wanted = trio.Event()
         self._early: list[Message] = []
         self._scope = trio.CancelScope()
@@ -207,15 +238,21 @@ class Link:
             for message in messages:
                 self.messages_received += 1
                 self._hear(owner, message)
-            self.is_paused = True
-            await owner.wait_room()
-            self.is_paused = False
+            await self._pause(owner)
             await owner.pace.wait(messages)
             messages = await self._receive()
 
+    async def _pause(self, owner: LinkOwner) -> None:
+        """Read no more until there is room for it, and our limits allow it."""
+        self.is_paused = True
+        await owner.wait_room()
+        await self.down_limit.pay(wire_bytes(self.received_bytes - self._paid_bytes))
+        self._paid_bytes = self.received_bytes
+        self.is_paused = False
+
     async def _receive(self) -> list[Message] | None:
         """Receive once; return None at the end of the stream."""
-        count = await self._stream.receive_into(self._connection.writable())
+        count = await self._stream.receive_into(self._connection.writable()[: self.down_limit.quantum_bytes])
         self.received_bytes += count
         messages = self._connection.received(count)
         if not count:
@@ -250,22 +287,25 @@ class Link:
         while True:
             messages = await self._outbox.take()
             self._sending_since = began = trio.current_time()
-            before = self.uploaded_bytes
-            await self._write(messages)
+            sent_bytes = await self._write(messages)
             self._sending_since = None
-            if isinstance(messages[-1], Blocks | Part):
-                self._frame_size.sent(self.uploaded_bytes - before, trio.current_time() - began)
+            if isinstance(messages[-1], Blocks | Part | Packed):
+                took_s = trio.current_time() - began
+                self._frame_size.sent(payload_bytes(messages[-1]), took_s)
+                self._compressing.sent(sent_bytes, took_s)
 
-    async def _write(self, messages: Sequence[Message]) -> None:
+    async def _write(self, messages: Sequence[Message]) -> int:
         buffers: list[Buffer] = []
+        payload = 0
         for message in messages:
             buffers += self._connection.send(message)
-            if isinstance(message, Blocks):
-                self.uploaded_bytes += sum([len(data) for _, data in message.blocks])
-            elif isinstance(message, Part):
-                self.uploaded_bytes += len(message.payload)
-        self.sent_bytes += sum(map(len, buffers))
+            self.uploaded_bytes += payload_bytes(message)
+            payload += carried_bytes(message)
+        sent_bytes = sum(map(len, buffers))
+        self.sent_bytes += sent_bytes
+        self.up_limit.charge(wire_bytes(sent_bytes) - payload)  # what is no payload waits for no limit, but counts
         await self._stream.send_all(buffers)
+        return sent_bytes
 
     async def _serve_loop(self, store: ThreadedStore) -> None:
         while True:
@@ -279,8 +319,21 @@ class Link:
             ids = ids[: len(payloads)]
             self.wants.drop(ids)
             self.wants.answered(payloads)
-            for message in frames(ids, payloads, self._frame_size.limit_bytes):
-                await self._outbox.put_payload(message)
+            size = min(self._frame_size.limit_bytes, self.up_limit.quantum_bytes)
+            for message in frames(ids, payloads, size):
+                await self._put_payload(await self._compressed(store, message))
+
+    async def _put_payload(self, message: PayloadMessage) -> None:
+        await self._outbox.put_payload(message)
+        began = trio.current_time()
+        await self.up_limit.pay(carried_bytes(message))
+        self._compressing.sent(0, trio.current_time() - began)
+
+    async def _compressed(self, store: ThreadedStore, message: Blocks | Part | Missing) -> PayloadMessage:
+        if isinstance(message, Missing) or FEATURE not in self.hello.features or not self._compressing.wants():
+            return message
+        packed = await store.compute(pack, message)
+        return packed if self._compressing.is_worthwhile(packed.length, len(packed.data)) else message
 
     @staticmethod
     async def _read(store: ThreadedStore, ids: Sequence[BlockId]) -> Sequence[Payload | None]:
@@ -288,3 +341,27 @@ class Link:
             return await store.read(ids)
         except StoreError:
             return [None] * len(ids)  # the peer may find them elsewhere; whoever writes will say what is wrong here
+
+
+def describe_link(link: Link, *, address: PeerAddress | None, complete: bool, in_flight_bytes: int) -> LinkStatistics:
+    """Return what there is to know of a link now; what only its swarm knows is given."""
+    return LinkStatistics(
+        device=link.device,
+        address=address,
+        dialled=link.dialled is not None,
+        agent=link.hello.agent.decode("utf-8", "replace"),
+        standing=link.standing,
+        complete=complete,
+        pages=link.holdings.page_sum(),
+        received_bytes=link.received_bytes,
+        sent_bytes=link.sent_bytes,
+        uploaded_bytes=link.uploaded_bytes,
+        down_bytes_per_s=link.down.rate_bytes_per_s,
+        up_bytes_per_s=link.up.rate_bytes_per_s,
+        up_limit=link.up_limit.lowest,
+        down_limit=link.down_limit.lowest,
+        in_flight_bytes=in_flight_bytes,
+        wanted_blocks=len(link.wants),
+        is_paused=link.is_paused,
+        snubbed=link.flow.snubbed,
+    )

@@ -37,6 +37,7 @@ class Offer:
         self._bits: dict[BlockId, bytearray] = {}
         self._lacking: dict[BlockId, int] = {}
         self._changed: dict[BlockId, None] = {}
+        self._untold: dict[BlockId, None] = {}
 
     def hold(self, holdings: Mapping[BlockId, PageHolding]) -> None:
         """Take what is held of the manifest's pages, also where that is nothing; adds to what is known."""
@@ -46,7 +47,7 @@ class Offer:
             self._bits[page] = bytearray(joined.to_bytes(len(holding.bits), "big"))
             self._lacking[page] = holding.blocks - joined.bit_count()
             if joined != known:
-                self._changed[page] = None
+                self._changed[page] = self._untold[page] = None
 
     def add(self, page: BlockId, position: int) -> None:
         """One more block is held; pages that `hold` was not told of are not announced."""
@@ -55,7 +56,7 @@ class Offer:
         if bits is not None and not bits[position >> 3] & mask:
             bits[position >> 3] |= mask
             self._lacking[page] -= 1
-            self._changed[page] = None
+            self._changed[page] = self._untold[page] = None
 
     def everything(self) -> Iterator[Have]:
         """Yield the HAVE messages for a peer that was told nothing."""
@@ -69,6 +70,12 @@ class Offer:
         changed, self._changed = self._changed, {}
         if not self.complete:
             yield from self._haves(changed)
+
+    def changes_for_complete(self) -> Iterator[Have]:
+        """Yield the same for peers that need nothing from us, and only show to people how far we are."""
+        untold, self._untold = self._untold, {}
+        if not self.complete:
+            yield from self._haves(untold)
 
     def _haves(self, pages: Iterable[BlockId]) -> Iterator[Have]:
         whole: list[BlockId] = []

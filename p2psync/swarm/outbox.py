@@ -5,14 +5,14 @@ from collections import deque
 import trio
 
 from p2psync.errors import RemoteProtocolError
-from p2psync.wire.messages import Blocks, Message, Missing, Part
+from p2psync.wire.messages import Blocks, Message, Missing, Packed, Part
 
 PAYLOAD_MESSAGES = 2
 """One frame that is being encrypted and one that is ready: more would only be memory."""
 MAX_CONTROL_MESSAGES = 10_000
 """Control messages for a peer that does not read; past this it is no peer."""
 
-PayloadMessage = Blocks | Part | Missing
+PayloadMessage = Blocks | Part | Packed | Missing
 """Answers to wants: as many as the peer takes, and not more."""
 
 

@@ -41,25 +41,41 @@ class LinkStatistics:
 
     Attributes:
         address: Where the peer accepts links, if known.
+        dialled: We dialled it, not it us.
         agent: What program it says it is.
         standing: How its head compares with the newest we had seen when it came; None if it offered none.
         complete: It holds everything of our manifest.
-        pages: Pages of which it announced blocks, if it is not complete.
+        pages: How many pages it announced, if it is not complete; those of which it holds a part count by that part.
+        received_bytes: All that came over it, unencrypted.
+        sent_bytes: The same for what was sent.
+        uploaded_bytes: Payload that it was sent.
+        down_bytes_per_s: Payload received, in the last seconds.
+        up_bytes_per_s: Payload sent, in the last seconds.
+        up_limit: The lowest limit that holds for sending to it, in bytes a second; None without one.
+        down_limit: The same for receiving.
         in_flight_bytes: What it owes us.
+        wanted_blocks: How many blocks it waits for.
+        is_paused: We do not read from it at present: our disk lags behind, or a limit is reached.
         snubbed: It owes us and does not send.
     """
 
     device: DeviceId
     address: PeerAddress | None
+    dialled: bool
     agent: str
     standing: Standing | None
     complete: bool
-    pages: int
+    pages: float
     received_bytes: int
     sent_bytes: int
+    uploaded_bytes: int
     down_bytes_per_s: float
     up_bytes_per_s: float
+    up_limit: float | None
+    down_limit: float | None
     in_flight_bytes: int
+    wanted_blocks: int
+    is_paused: bool
     snubbed: bool
 
 
@@ -81,6 +97,8 @@ class SwarmStatistics:
         wasted_bytes: Payload that nobody waited for any more when it came.
         uploaded_bytes: Payload sent to others.
         wrong_blocks: Blocks that were not what their id says.
+        unassigned_tasks: Runs of blocks that nobody is asked for at present.
+        unwritten_bytes: Received, and not written yet.
         bans: Banned devices, each with the reason.
     """
 
@@ -90,4 +108,6 @@ class SwarmStatistics:
     wasted_bytes: int
     uploaded_bytes: int
     wrong_blocks: int
+    unassigned_tasks: int
+    unwritten_bytes: int
     bans: Mapping[DeviceId, str]

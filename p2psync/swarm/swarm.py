@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import AsyncIterable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 
 import trio
@@ -15,7 +15,7 @@ from p2psync.swarm.dialler import Dial, Dialler
 from p2psync.swarm.downloads import Downloads
 from p2psync.swarm.flow import Pulse
 from p2psync.swarm.heads import HeadQueue, JudgedHead
-from p2psync.swarm.link import Link, Stream
+from p2psync.swarm.link import Link, Stream, describe_link
 from p2psync.swarm.offer import Offer, announce_delay_s
 from p2psync.swarm.pace import Pace
 from p2psync.swarm.peers import PeerBook
@@ -29,12 +29,17 @@ from p2psync.swarm.statistics import (
     SwarmStatistics,
 )
 from p2psync.swarm.tasks import Written
-from p2psync.swarm.uploads import Dealt
-from p2psync.wire import limits
-from p2psync.wire.messages import Blocks, Farewell, Feature, Have, HeadOffer, Hello, Message, Missing, Ping
+from p2psync.swarm.throttle import Limits
+from p2psync.swarm.uploads import Dealt, WantQueue
+from p2psync.wire import compression, limits
+from p2psync.wire.buffers import BufferPool
+from p2psync.wire.messages import WISH_FEATURE, Blocks, Farewell, Have, HeadOffer, Hello, Message, Missing, Ping
 
 TICK_S = 0.5
 """How often links are measured."""
+
+TELL_COMPLETE_S = 2.0
+"""Peers that have everything hear so rarely what we hold: for people to see how far we are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,7 @@ class SwarmContext:
         on_event: Hears what happens; must not block.
         listen_port: Where we accept links, 0 if nowhere.
         agent: Name and version of this program.
+        limits: How fast its links may be.
     """
 
     device: DeviceId
@@ -57,6 +63,7 @@ class SwarmContext:
     on_event: Callable[[SwarmEvent], None] = lambda event: None
     listen_port: int = 0
     agent: str = "p2psync"
+    limits: Limits = field(default_factory=Limits)
 
 
 class Swarm:
@@ -76,6 +83,7 @@ class Swarm:
         self._to_announce = trio.Event()
         self._links: dict[int, Link] = {}
         self._numbers = count(1)
+        self._buffers = BufferPool()
         self._uploaded_bytes = 0
         self._running = False
 
@@ -98,7 +106,7 @@ class Swarm:
 
     async def accept(self, stream: Stream, *, host: str = "") -> None:
         """Run an accepted, authenticated stream until it ends; `host` is where it comes from, to dial back later."""
-        await self._run_link(Link(stream, number=next(self._numbers), host=host, dealt=self._dealt))
+        await self._run_link(self._new_link(stream, host=host))
 
     def add_addresses(self, addresses: Sequence[PeerAddress]) -> None:
         """Try these addresses from now on."""
@@ -117,6 +125,8 @@ class Swarm:
             wasted_bytes=self._downloads.wasted_bytes,
             uploaded_bytes=self._uploaded_bytes + sum(link.uploaded_bytes for link in self._links.values()),
             wrong_blocks=self._downloads.wrong_blocks,
+            unassigned_tasks=self._downloads.unassigned_tasks,
+            unwritten_bytes=self._downloads.unwritten_bytes,
             bans=self._book.bans,
         )
 
@@ -182,11 +192,17 @@ class Swarm:
 
     # --- links --------------------------------------------------------------------------------------------------------
 
+    def _new_link(self, stream: Stream, *, dialled: PeerAddress | None = None, host: str = "") -> Link:
+        number, limited = next(self._numbers), self._context.limits
+        link = Link(stream, self._buffers, number=number, dialled=dialled, host=host, limits=limited)
+        link.wants = WantQueue(self._dealt)
+        return link
+
     def _linked(self) -> list[DeviceId]:
         return [link.device for link in self._links.values()]
 
     async def _run_dialled(self, stream: Stream, address: PeerAddress) -> None:
-        link = Link(stream, number=next(self._numbers), dialled=address, dealt=self._dealt)
+        link = self._new_link(stream, dialled=address)
         self._book.linked(address, link.device)
         began = trio.current_time()
         await self._run_link(link)
@@ -209,7 +225,7 @@ class Swarm:
 
     def _hello(self) -> Hello:
         agent, port = self._context.agent.encode(), self._context.listen_port
-        return Hello(features=(Feature.WISH,), agent=agent, listen_port=port)
+        return Hello(features=(WISH_FEATURE, compression.FEATURE), agent=agent, listen_port=port)
 
     def _refusal(self, link: Link) -> bytes:
         """Return why a link is not wanted, or nothing."""
@@ -296,19 +312,11 @@ class Swarm:
                 link.send(have)
 
     def _describe(self, link: Link) -> LinkStatistics:
-        return LinkStatistics(
-            device=link.device,
+        return describe_link(
+            link,
             address=self._address_of(link),
-            agent=link.hello.agent.decode("utf-8", "replace"),
-            standing=link.standing,
             complete=self._offer.root in link.holdings.complete,
-            pages=link.holdings.pages,
-            received_bytes=link.received_bytes,
-            sent_bytes=link.sent_bytes,
-            down_bytes_per_s=link.down.rate_bytes_per_s,
-            up_bytes_per_s=link.up.rate_bytes_per_s,
             in_flight_bytes=self._downloads.in_flight_bytes(link),
-            snubbed=link.flow.snubbed,
         )
 
     # --- what links hear ----------------------------------------------------------------------------------------------
@@ -365,10 +373,21 @@ class Swarm:
                     for have in haves:
                         link.send(have)
 
+    def _tell_complete(self) -> None:
+        haves = list(self._offer.changes_for_complete())
+        for link in self._links.values():
+            if self._offer.root in link.holdings.complete:
+                for have in haves:
+                    link.send(have)
+
     async def _tick_loop(self) -> None:
+        told_at = trio.current_time()
         while True:
             await trio.sleep(TICK_S)
             now = trio.current_time()
+            if now - told_at >= TELL_COMPLETE_S:
+                told_at = now
+                self._tell_complete()
             for link in list(self._links.values()):
                 match link.tick(now):
                     case Pulse.DEAD:

@@ -7,7 +7,7 @@ from p2psync.errors import RemoteProtocolError
 from p2psync.ids import BlockId
 from p2psync.store.base import Payload
 from p2psync.wire import limits
-from p2psync.wire.messages import Blocks, Missing, Part
+from p2psync.wire.messages import Blocks, Message, Missing, Packed, Part, payload_bytes
 
 MIN_FRAME_BYTES = 64 << 10
 START_FRAME_BYTES = 128 << 10
@@ -155,6 +155,11 @@ def frames(
             batch_bytes += len(data)
     if batch:
         yield Blocks(batch)
+
+
+def carried_bytes(message: Message) -> int:
+    """Return how many bytes of payload, compressed or not, a message takes on the wire."""
+    return len(message.data) if isinstance(message, Packed) else payload_bytes(message)
 
 
 def _parts(id_: BlockId, data: memoryview, limit_bytes: int) -> Iterator[Part]:

@@ -51,3 +51,8 @@ def is_settled(mark: bytes) -> bool:
 def looks_like(mark: bytes, now: bytes) -> bool:
     """Say whether a path still looks as it was noted, settled or not: nobody has replaced it or written to it since."""
     return bool(mark) and mark[-_FORM.size :] == now[-_FORM.size :]
+
+
+def is_same_object(mark: bytes, now: bytes) -> bool:
+    """Say whether the same file or directory still stands at a path, whatever has been done to it."""
+    return bool(mark) and _FORM.unpack(mark[-_FORM.size :])[3] == _FORM.unpack(now[-_FORM.size :])[3]

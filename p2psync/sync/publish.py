@@ -1,6 +1,6 @@
 """Publish: turn what the index says of the folder into pages, a root and a signed head."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from p2psync.blocks.block import block_id
@@ -9,12 +9,19 @@ from p2psync.keys import FolderKeys
 from p2psync.manifest.entry import Entry
 from p2psync.manifest.head import Head
 from p2psync.manifest.page import iter_pages
+from p2psync.manifest.repage import Repaging
 from p2psync.manifest.tree import Manifest
 from p2psync.manifest.version import bump
 from p2psync.store.folder_state import FolderState
 from p2psync.sync.heads import NewestHead
 
 _NO_HEAD = bytes(32)
+_INDEXED_NOTE = "indexed"
+"""The root whose manifest says just what the index says; absent as soon as the index has moved on."""
+_FEW = 300
+"""Entries read at a time where only a page or two is made: about a page."""
+MOST_CHANGED_KEYS = 20_000
+"""Changes that are kept in mind: with more of them, or after a crash, the manifest is made from the whole index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,19 @@ class HeadWriter:
         self._keys = keys
         self._device = device
         self._newest = newest
+        noted = folder.database.note(_INDEXED_NOTE)
+        self._indexed = BlockId(noted) if noted else None
+        self._changed: set[bytes] = set()
+
+    def note_changes(self, keys: Collection[bytes]) -> None:
+        """Learn which entries the index is about to change, in the transaction that does it."""
+        if self._indexed is None:
+            return
+        self._database.drop_note(_INDEXED_NOTE)  # each time: the transaction before may have failed
+        self._changed.update(keys)
+        if len(self._changed) > MOST_CHANGED_KEYS:
+            self._indexed = None
+            self._changed.clear()
 
     def publish(
         self, now_ns: int, above_seq: int = 0, checkpoint: Callable[[], None] = lambda: None
@@ -58,8 +78,13 @@ class HeadWriter:
             The new head, or None where the one there still holds.
         """
         before = self._newest.head
+        holds = before is not None and before.seq > above_seq
+        if before is not None and holds and before.root == self._indexed and not self._changed:
+            return None
         manifest, root = self._build(checkpoint)
-        if before is not None and before.root == root and before.seq > above_seq:
+        if before is not None and holds and before.root == root:
+            with self._database.transaction():
+                self._remember(root)
             return None
         head = Head(
             folder=self._keys.folder,
@@ -75,6 +100,7 @@ class HeadWriter:
             self._newest.adopt(head, signed)
             # The version before stays, for peers that are in the middle of it.
             self._pages.sweep([*self._blocks_of(before.root if before else None), root, *manifest.pages])
+            self._remember(root)
         return Published(head, signed, manifest)
 
     def current(self) -> Published | None:
@@ -85,23 +111,48 @@ class HeadWriter:
             return None
         return Published(head, self._newest.signed, Manifest.parse_untrusted(data[head.root]))
 
+    def _remember(self, root: BlockId) -> None:
+        self._database.set_note(_INDEXED_NOTE, root)
+        self._indexed = root
+        self._changed.clear()
+
     def _build(self, checkpoint: Callable[[], None]) -> tuple[Manifest, BlockId]:
+        manifest = self._build_on(checkpoint) or self._build_whole(checkpoint)
+        data = manifest.encode()
+        root = block_id(data)
+        self._pages.put([(root, data)])
+        return manifest, root
+
+    def _build_on(self, checkpoint: Callable[[], None]) -> Manifest | None:
+        """Make the manifest from the one that the index was like before its last changes, if that is known."""
+        data = self._pages.get([self._indexed]) if self._indexed else {}
+        if self._indexed is None or not data:
+            return None
+
+        def load(page: BlockId) -> bytes:
+            checkpoint()
+            return self._pages.get([page])[page]
+
+        repaging = Repaging(Manifest.parse_untrusted(data[self._indexed]), load, self._entries_from)
+        with self._database.transaction():
+            manifest = repaging.run(self._changed)
+            self._pages.put(repaging.made.items())
+        return manifest
+
+    def _build_whole(self, checkpoint: Callable[[], None]) -> Manifest:
         ids: list[BlockId] = []
         firsts: list[bytes] = []
         files, size_bytes = self._index.totals()
         with self._database.transaction():
-            for first, data in iter_pages(self._entries()):
+            for first, data in iter_pages(file.entry for file in self._index.iter_files()):
                 checkpoint()
                 firsts.append(first)
                 ids.append(block_id(data))
                 self._pages.put([(ids[-1], data)])
-            manifest = Manifest(tuple(ids), tuple(firsts), files, size_bytes)
-            data = manifest.encode()
-            self._pages.put([(block_id(data), data)])
-        return manifest, block_id(data)
+        return Manifest(tuple(ids), tuple(firsts), files, size_bytes)
 
-    def _entries(self) -> Iterator[Entry]:
-        return (file.entry for file in self._index.iter_files())
+    def _entries_from(self, first: bytes) -> Iterator[Entry]:
+        return (file.entry for file in self._index.iter_files(first, batch=_FEW))
 
     def _blocks_of(self, root: BlockId | None) -> list[BlockId]:
         data = self._pages.get([root]) if root else {}

@@ -6,6 +6,7 @@ import trio
 
 from p2psync.ids import DeviceId
 from p2psync.keys import FolderKeys
+from p2psync.manifest.entry import split_key
 from p2psync.manifest.head import Head
 from p2psync.manifest.version import DEVICE_PREFIX_BYTES, bump, encode_version, parse_version
 from p2psync.store.folder_state import FolderState
@@ -57,16 +58,18 @@ class Publisher:
     async def run(self) -> None:
         """Publish the folder as it is, then after every change, until cancelled."""
         token = trio.lowlevel.current_trio_token()
-        self._folder.store.on_stale = lambda key: token.run_sync_soon(self._watcher.poke)
+        self._folder.store.on_stale = lambda key: token.run_sync_soon(self._watcher.poke, {split_key(key)[0]})
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watcher.run)
             nursery.start_soon(self._follow_seq)
-            report = await self._scan_and_publish(first=True)
+            report = await self._scan_and_publish(None, first=True)
             await self._watcher.watch_anew()
             while True:
                 self.progress.activity = Activity.SERVING
-                await self._watcher.wait_change(at_most_s=UNSETTLED_S if report.unsettled else None)
-                report = await self._scan_and_publish(first=False)
+                dirty = await self._watcher.wait_change(at_most_s=UNSETTLED_S if report.unsettled else None)
+                if dirty is not None:
+                    dirty |= report.unsettled
+                report = await self._scan_and_publish(dirty, first=False)
                 await self._watcher.watch_anew()
                 await trio.sleep(_STALE_PAUSE_S)
 
@@ -75,11 +78,14 @@ class Publisher:
         while True:
             head = Head.parse_untrusted(await self._exchange.next_head(), self._keys)
             self._seq_seen = max(self._seq_seen, head.seq)
-            self._watcher.poke()
+            self._watcher.poke(())
 
-    async def _scan_and_publish(self, *, first: bool) -> ScanReport:
+    async def _scan_and_publish(self, only: set[bytes] | None, *, first: bool) -> ScanReport:
         self.progress.activity = Activity.SCANNING
-        report = await trio.to_thread.run_sync(self._scan)
+        began = trio.current_time()
+        report = await trio.to_thread.run_sync(self._scan, only)
+        if only is None:
+            self._watcher.scanned(trio.current_time() - began)
         above = self._seq_seen
         published = await trio.to_thread.run_sync(
             self._writer.publish, clock_ns(), above, trio.from_thread.check_cancelled
@@ -93,7 +99,7 @@ class Publisher:
             self._tell(_published_event(published, report, is_new=is_new))
         return report
 
-    def _scan(self) -> ScanReport:
+    def _scan(self, only: set[bytes] | None) -> ScanReport:
         newest = self._newest.head
         prefix = self._device[:DEVICE_PREFIX_BYTES]
         count = bump(newest.version if newest else {}, self._device)[prefix]
@@ -108,8 +114,9 @@ class Publisher:
             cut_hint=lambda key: None,
             now_ns=clock_ns,
             checkpoint=trio.from_thread.check_cancelled,
+            on_changes=self._writer.note_changes,
         )
-        return scan_folder(self._folder, policy, self._note_scan)
+        return scan_folder(self._folder, policy, self._note_scan, only)
 
     def _note_scan(self, report: ScanReport) -> None:
         self.progress.scanned_files, self.progress.scanned_bytes = report.files, report.hashed_bytes

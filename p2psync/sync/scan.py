@@ -2,24 +2,24 @@
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from p2psync.chunking import FEWEST_CHUNKS, SMALLEST_CUT, choose_cut
 from p2psync.errors import PathError
-from p2psync.manifest.entry import Entry, Kind, join_path
-from p2psync.store.files import store_error
+from p2psync.manifest.entry import Entry, Kind, entry_key, join_path
+from p2psync.store.files import DirectoryHandles, store_error
 from p2psync.store.folder_state import FolderState
 from p2psync.store.local_file import LocalFile
-from p2psync.sync.fingerprint import UNSETTLED, is_settled, looks_like, settled_fingerprint
-from p2psync.sync.hashing import hash_file
+from p2psync.sync.fingerprint import UNSETTLED, fingerprint, is_same_object, is_settled, settled_fingerprint
+from p2psync.sync.hashing import FileHasher
 from p2psync.sync.paths import STATE_DIRECTORY
+from p2psync.sync.record import IndexRecorder, clamped_mtime_ns
 
-BATCH = 1000
-"""Changed paths a transaction: enough to make its cost vanish, few enough to hold in memory."""
 _OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _HASH_THREADS = 2
+_STAT_BLOCK_BYTES = 512
 
 
 @dataclass(slots=True)
@@ -31,9 +31,9 @@ class ScanReport:
         size_bytes: Their bytes.
         hashed_files: Files that had to be read.
         hashed_bytes: Their bytes.
-        changed: Keys of what is new or different or gone.
+        changed: How many entries are new or different or gone.
         problems: Paths that were left out, and why.
-        unsettled: Whether a file was changing meanwhile, so that another scan should follow soon.
+        unsettled: Directories with a file that was changing meanwhile, so that another scan should follow soon.
     """
 
     files: int = 0
@@ -42,7 +42,7 @@ class ScanReport:
     hashed_bytes: int = 0
     changed: int = 0
     problems: list[PathError] = field(default_factory=list)
-    unsettled: bool = False
+    unsettled: set[bytes] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,7 @@ class ScanPolicy:
         cut_hint: Gives the cut exponent that the folder's manifest has for a key, if it has one.
         now_ns: The time of day, nanoseconds since 1970, by the clock that stamps files.
         checkpoint: Called often; may raise to give up.
+        on_changes: Told the keys of entries that are about to change, inside the transaction that changes them.
     """
 
     gear_seed: int
@@ -64,10 +65,22 @@ class ScanPolicy:
     cut_hint: Callable[[bytes], int | None]
     now_ns: Callable[[], int]
     checkpoint: Callable[[], None]
+    on_changes: Callable[[Collection[bytes]], None] = lambda keys: None
 
 
-def scan_folder(folder: FolderState, policy: ScanPolicy, progress: Callable[[ScanReport], None]) -> ScanReport:
+def scan_folder(
+    folder: FolderState,
+    policy: ScanPolicy,
+    progress: Callable[[ScanReport], None],
+    only: Collection[bytes] | None = None,
+) -> ScanReport:
     """Walk the folder and record what differs from the index.
+
+    Args:
+        folder: The folder.
+        policy: How.
+        progress: Told often how far it is.
+        only: Paths of the directories in which something has changed, if that is known; nothing else is looked at.
 
     Raises:
         StoreError: The folder itself cannot be read, or the index not written.
@@ -78,7 +91,11 @@ def scan_folder(folder: FolderState, policy: ScanPolicy, progress: Callable[[Sca
             handle = os.open(folder.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
             raise store_error(error, f"cannot read the folder {str(folder.root)!r}") from None
-        scan.walk(handle)
+        if only is None:
+            scan.walk(handle)
+        else:
+            os.close(handle)
+            scan.look_into(only)
         scan.flush()
     return scan.report
 
@@ -92,20 +109,25 @@ class _Scan:
         progress: Callable[[ScanReport], None],
     ) -> None:
         self.report = ScanReport()
-        self._database = folder.database
+        self._root = folder.root
         self._index = folder.index
         self._policy = policy
-        self._pool = pool
         self._progress = progress
         self._began_ns = policy.now_ns()
-        self._changed: list[tuple[int | None, Entry, bytes, bool]] = []
-        self._gone: list[bytes] = []
+        self._hasher = FileHasher(policy.gear_seed, pool, policy.checkpoint)
+        self._recorder = IndexRecorder(
+            folder.database,
+            folder.index,
+            policy.version_of,
+            policy.on_changes,
+            keeps_tombstones=policy.keeps_tombstones,
+        )
 
-    def walk(self, handle: int) -> None:
+    def walk(self, handle: int, directory: bytes = b"") -> None:
         """Scan a directory, given as an open descriptor, and all below it; closes the descriptor."""
-        below: list[tuple[int, bytes, list[bytes]]] = [(handle, b"", [])]
+        below: list[tuple[int, bytes, list[bytes]]] = [(handle, directory, [])]
         try:
-            below[0] = (handle, b"", self._scan_directory(handle, b""))
+            below[0] = (handle, directory, [name for name, _ in self._scan_directory(handle, directory)])
             while below:
                 handle, directory, names = below[-1]
                 if not names:
@@ -116,35 +138,58 @@ class _Scan:
                 try:
                     child = os.open(name, _OPEN_FLAGS | os.O_DIRECTORY, dir_fd=handle)
                     below.append((child, path, []))
-                    below[-1] = (child, path, self._scan_directory(child, path))
+                    below[-1] = (child, path, [name for name, _ in self._scan_directory(child, path)])
                 except OSError as error:
                     self._problem(path, error)
         finally:
             for handle, _, _ in below:
                 os.close(handle)
 
-    def _scan_directory(self, handle: int, directory: bytes) -> list[bytes]:
-        """Record one directory's own content; return the names of the directories in it."""
-        self._policy.checkpoint()
-        self._progress(self.report)
-        known = self._index.files_in(directory)
-        below = list(self._entries(handle, directory, known))
-        for local in known.values():
-            self._note_gone(local)
-        return below
+    def look_into(self, directories: Collection[bytes]) -> None:
+        """Scan some directories, and all below those of their directories that are new."""
+        for directory in sorted(directories):
+            with DirectoryHandles(self._root) as handles:
+                self._look_into(handles, directory)
+            self.flush()  # what the index says of this one decides what is done about the next
+
+    def _look_into(self, handles: DirectoryHandles, directory: bytes) -> None:
+        parent, _, name = directory.rpartition(b"/")
+        try:
+            if name:
+                self._look_again(handles.open(parent), parent, name)
+            handle = handles.open(directory)
+            new = [name for name, is_new in self._scan_directory(handle, directory) if is_new]
+            for name in new:
+                child = os.open(name, _OPEN_FLAGS | os.O_DIRECTORY, dir_fd=handle)
+                self.walk(child, join_path(directory, name))
+        except (FileNotFoundError, PathError):
+            # It has gone, and perhaps what it stood in; whatever is left of the way to it says so.
+            if name:
+                self._recorder.note_gone(entry_key(parent, name))
+                self._look_into(handles, parent)
+        except OSError as error:
+            self._problem(directory, error)
 
     def flush(self) -> None:
         """Record what has been collected."""
-        if not self._changed and not self._gone:
-            return
-        with self._database.transaction():
-            self._index.put_files(self._changed)
-            if self._gone:
-                self._record_gone()
-        self._changed, self._gone = [], []
+        self._recorder.flush()
+        self.report.changed = self._recorder.changed
 
-    def _entries(self, handle: int, directory: bytes, known: dict[bytes, LocalFile]) -> Iterator[bytes]:
-        """Look at each name; yield the directories; take from `known` what is still there."""
+    def _scan_directory(self, handle: int, directory: bytes) -> list[tuple[bytes, bool]]:
+        """Record one directory's own content; return the names of the directories in it, and which are new."""
+        self._policy.checkpoint()
+        self._progress(self.report)
+        known = self._index.marks_in(directory)
+        below = list(self._entries(handle, directory, known))
+        for name, (_, kind) in known.items():
+            if kind != Kind.TOMBSTONE:
+                self._recorder.note_gone(entry_key(directory, name))
+        return below
+
+    def _entries(
+        self, handle: int, directory: bytes, known: dict[bytes, tuple[bytes, Kind]]
+    ) -> Iterator[tuple[bytes, bool]]:
+        """Look at each name; yield the directories, and whether new; take from `known` what is still there."""
         with os.scandir(handle) as listing:
             found = [(os.fsencode(item.name), item) for item in listing]
         for name, item in found:
@@ -152,128 +197,87 @@ class _Scan:
                 if directory:
                     self._problem(join_path(directory, name), "holds the keys of a folder shared by itself: left out")
                 continue
-            local = known.pop(name, None)
+            row = known.pop(name, None)
+            before = row[0] if row else UNSETTLED
             try:
                 status = item.stat(follow_symlinks=False)
-                if stat.S_ISREG(status.st_mode):
-                    self.report.files += 1
-                    self.report.size_bytes += status.st_size
                 mark = settled_fingerprint(status, self._began_ns)
-                if local is None or mark != local.fingerprint or not is_settled(mark):
-                    self._look_at(handle, directory, name, local)
+                if mark != before or not is_settled(mark):
+                    self._look_at(handle, directory, name, status, is_known=row is not None)
             except FileNotFoundError:
-                if local is not None:
-                    self._note_gone(local)
+                self._recorder.note_gone(entry_key(directory, name))
                 continue
             except OSError as error:
                 self._problem(join_path(directory, name), error)
                 continue
-            if stat.S_ISDIR(status.st_mode):
-                yield name
+            if stat.S_ISREG(status.st_mode):
+                self.report.files += 1
+                self.report.size_bytes += status.st_size
+            elif stat.S_ISDIR(status.st_mode):
+                yield name, not is_same_object(before, mark)
 
-    def _look_at(self, handle: int, directory: bytes, name: bytes, local: LocalFile | None) -> None:
+    def _look_again(self, handle: int, directory: bytes, name: bytes) -> None:
+        """Look at a directory's own entry: what happens inside it changes its time."""
         status = os.stat(name, dir_fd=handle, follow_symlinks=False)
+        local = self._index.file_at(entry_key(directory, name))
+        if local is None or local.fingerprint != fingerprint(status):
+            self._look_at(handle, directory, name, status, is_known=local is not None)
+            self.flush()
+
+    def _look_at(self, handle: int, directory: bytes, name: bytes, status: os.stat_result, *, is_known: bool) -> None:
+        local = self._index.file_at(entry_key(directory, name)) if is_known else None
         if local is not None and local.entry.kind is Kind.DIRECTORY and not stat.S_ISDIR(status.st_mode):
-            self._gone += self._index.keys_below(local.entry.path)
-        entry = Entry(directory, name, Kind.FILE, _mtime_ns(status), stat.S_IMODE(status.st_mode) & 0o777)
+            self._recorder.note_gone_below(local.entry.path)
+        mtime_ns, mode = clamped_mtime_ns(status), stat.S_IMODE(status.st_mode) & 0o777
         if stat.S_ISREG(status.st_mode):
-            hashed = self._hash(handle, entry, local)
+            hashed = self._hash(handle, directory, name, local)
             if hashed is None:
                 return
             entry, status = hashed
         elif stat.S_ISDIR(status.st_mode):
-            entry = entry._replace(kind=Kind.DIRECTORY)
+            entry = Entry(directory, name, Kind.DIRECTORY, mtime_ns, mode)
         elif stat.S_ISLNK(status.st_mode):
-            entry = entry._replace(kind=Kind.SYMLINK, mode=0o777, target=os.readlink(name, dir_fd=handle))
+            entry = Entry(directory, name, Kind.SYMLINK, mtime_ns, 0o777, target=os.readlink(name, dir_fd=handle))
         else:
-            self._problem(entry.path, "is a socket, a device or a FIFO: left out")
-            if local is not None:
-                self._note_gone(local)
+            self._problem(join_path(directory, name), "is a socket, a device or a FIFO: left out")
+            self._recorder.note_gone(entry_key(directory, name))
             return
-        self._note(entry, settled_fingerprint(status, self._began_ns), local)
+        self._recorder.note(entry, settled_fingerprint(status, self._began_ns), local)
 
-    def _hash(self, handle: int, entry: Entry, local: LocalFile | None) -> tuple[Entry, os.stat_result] | None:
-        file = os.open(entry.name, _OPEN_FLAGS, dir_fd=handle)
+    def _hash(
+        self, handle: int, directory: bytes, name: bytes, local: LocalFile | None
+    ) -> tuple[Entry, os.stat_result] | None:
+        file = os.open(name, _OPEN_FLAGS, dir_fd=handle)
         try:
             before = os.fstat(file)
             if not stat.S_ISREG(before.st_mode):  # something else has just taken its place
-                self.report.unsettled = True
+                self.report.unsettled.add(directory)
                 return None
-            cut = self._cut(entry.key, before.st_size, local)
-            ids, lengths = hash_file(
-                file, before.st_size, cut, self._policy.gear_seed, self._pool, self._policy.checkpoint
-            )
+            cut = self._cut(directory, name, before.st_size, local)
+            sparse = before.st_blocks * _STAT_BLOCK_BYTES < before.st_size
+            ids, lengths = self._hasher.hash(file, before.st_size, cut, sparse=sparse)
             after = os.fstat(file)
         finally:
             os.close(file)
         self.report.hashed_files += 1
         self.report.hashed_bytes += after.st_size
-        self._progress(self.report)
         if (before.st_size, before.st_mtime_ns, before.st_ctime_ns) != (
             after.st_size, after.st_mtime_ns, after.st_ctime_ns,
         ):  # fmt: skip
             # Being written to. What is published stays what it was, until a scan finds the file at rest.
-            self.report.unsettled = True
+            self.report.unsettled.add(directory)
             return None
         mode = stat.S_IMODE(after.st_mode) & 0o777
-        return entry._replace(mtime_ns=_mtime_ns(after), mode=mode, cut=cut, ids=ids, lengths=lengths), after
+        return Entry(directory, name, Kind.FILE, clamped_mtime_ns(after), mode, cut, ids, lengths), after
 
-    def _cut(self, key: bytes, size_bytes: int, local: LocalFile | None) -> int:
+    def _cut(self, directory: bytes, name: bytes, size_bytes: int, local: LocalFile | None) -> int:
         if size_bytes < FEWEST_CHUNKS << (SMALLEST_CUT + 1):  # no file of this size is cut larger, whatever it was
             return SMALLEST_CUT
-        current = self._policy.cut_hint(key)
+        current = self._policy.cut_hint(entry_key(directory, name))
         if current is None and local is not None and local.entry.kind is Kind.FILE:
             current = local.entry.cut
         return choose_cut(size_bytes, current)
 
-    def _note(self, entry: Entry, mark: bytes, local: LocalFile | None) -> None:
-        if local is not None and local.entry._replace(version=b"") == entry:
-            entry = entry._replace(version=local.entry.version)
-            ours = local.ours
-        else:
-            self.report.changed += 1
-            ours = local is not None and local.ours and _is_untouched(local, entry, mark)
-            entry = entry._replace(version=self._policy.version_of(local.entry.version if local else b""))
-        if local is not None and mark == local.fingerprint and entry == local.entry:
-            return
-        self._changed.append((local.number if local else None, entry, mark, ours))
-        if len(self._changed) >= BATCH:
-            self.flush()
-
-    def _note_gone(self, local: LocalFile) -> None:
-        if local.entry.kind is Kind.TOMBSTONE:
-            return
-        self.report.changed += 1
-        self._gone.append(local.entry.key)
-        if local.entry.kind is Kind.DIRECTORY:
-            self._gone += self._index.keys_below(local.entry.path)
-        if len(self._gone) >= BATCH:
-            self.flush()
-
-    def _record_gone(self) -> None:
-        tombstones: list[tuple[int | None, Entry, bytes, bool]] = []
-        if self._policy.keeps_tombstones:
-            for key in self._gone:
-                local = self._index.file_at(key)
-                if local is not None and local.entry.kind is not Kind.TOMBSTONE:
-                    version = self._policy.version_of(local.entry.version)
-                    entry = Entry(local.entry.parent, local.entry.name, Kind.TOMBSTONE, version=version)
-                    tombstones.append((local.number, entry, UNSETTLED, False))
-        self._index.remove_files(self._gone)
-        self._index.put_files(tombstones)
-
     def _problem(self, path: bytes, problem: OSError | str) -> None:
         reason = problem if isinstance(problem, str) else f"cannot be read ({problem.strerror}): left out"
         self.report.problems.append(PathError(path, reason))
-
-
-def _mtime_ns(status: os.stat_result) -> int:
-    """Return the time as the manifest can say it: some file systems know years after 2262 (2^63 ns)."""
-    return max(-(1 << 63), min(status.st_mtime_ns, (1 << 63) - 1))
-
-
-def _is_untouched(local: LocalFile, entry: Entry, mark: bytes) -> bool:
-    """Say whether what stands there is what was noted: by content, or, after a crash before the rename, looks."""
-    noted = local.entry
-    same_content = (noted.kind, noted.ids, noted.target) == (entry.kind, entry.ids, entry.target)
-    return same_content or looks_like(local.fingerprint, mark)

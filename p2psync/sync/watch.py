@@ -1,7 +1,9 @@
 """Watch: learn that something in a folder has changed; what, the scan finds out."""
 
+import math
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import trio
@@ -14,12 +16,16 @@ POLL_INTERVAL_S = 5
 """Time between scans where the system sends no notices at all."""
 LIVE_WITHIN_MS = 300
 """How often the watching library comes back to us with nothing to tell; the first time says that it is watching."""
-QUIET_S = 0.1
+QUIET_S = 0.05
 """Changes come in bursts: one scan for what happens within this time."""
+MOST_DIRECTORIES = 1_000
+"""Changed directories that are looked into one by one; where there are more the whole folder is scanned."""
+SCAN_SHARE = 20
+"""A whole scan may take one part in this many of the time: a folder of a million files is not always being scanned."""
 
 
 class Watcher:
-    """Tells when a folder is worth another scan.
+    """Tells when a folder is worth another scan, and where.
 
     Args:
         root: The folder.
@@ -29,43 +35,67 @@ class Watcher:
     """
 
     def __init__(self, root: Path, directories: Callable[[], Sequence[bytes]], report: Callable[[str], None]) -> None:
-        self._root = root
+        self._root = root.absolute()
         self._directories = directories
         self._report = report
         self._interval_s: float = RESCAN_INTERVAL_S
+        self._least_interval_s = 0.0
+        self._last_whole_scan = math.inf
         self._changed = trio.Event()
-        self._watching = trio.CancelScope()
-        self._watched: frozenset[str] = frozenset()
+        self._dirty: set[bytes] | None = set()
+        self._watched: frozenset[bytes] = frozenset()
+        self._unwatched: set[bytes] | None = None
+        self._anew = trio.Event()
 
     async def run(self) -> None:
         """Take notices until cancelled; begins with the first `watch_anew`."""
-        while True:
-            with trio.CancelScope() as self._watching:
-                if not self._watched:
-                    await trio.sleep_forever()
-                if not await self._watch(self._watched):
-                    await trio.sleep_forever()
-                await trio.sleep(QUIET_S)
+        before = trio.CancelScope()
+        async with trio.open_nursery() as nursery:
+            while True:
+                await self._anew.wait()
+                self._anew = trio.Event()
+                scope = trio.CancelScope()
+                # Those before go on until these are live: nothing is missed in between.
+                await nursery.start(self._keep_watching, scope)
+                before.cancel()
+                before = scope
 
     async def watch_anew(self) -> None:
         """Watch the directories that there are now."""
-        found = await trio.to_thread.run_sync(self._directories)
-        paths = frozenset([str(self._root), *(text for path in found if (text := self._text(path)) is not None)])
-        if paths != self._watched:
-            self._watched = paths
-            self._watching.cancel()
+        found = frozenset([b"", *await trio.to_thread.run_sync(self._directories)])
+        if found != self._watched:
+            if self._unwatched is not None:
+                self._unwatched |= found - self._watched
+            self._watched = found
+            self._anew.set()
 
-    async def _watch(self, paths: frozenset[str]) -> bool:
+    async def _keep_watching(self, scope: trio.CancelScope, task_status: trio.TaskStatus[None]) -> None:
+        directories, told = self._watched, False
+
+        def live() -> None:
+            nonlocal told
+            if not told:
+                task_status.started()
+            told = True
+
+        with scope:
+            while await self._watch(directories, live):
+                live()
+                await trio.sleep(QUIET_S)
+            live()
+            await trio.sleep_forever()
+
+    async def _watch(self, directories: frozenset[bytes], live: Callable[[], None]) -> bool:
         """Take notices of some directories; return False when that turns out not to work."""
         from watchfiles import awatch  # noqa: PLC0415 - only a folder that is watched pays for it
         from watchfiles._rust_notify import WatchfilesRustInternalError  # noqa: PLC0415
 
         own = str(self._root / STATE_NAME)
-        works = True
+        unwatched, self._unwatched = self._unwatched, set()
+        is_live, works = False, True
         try:
-            is_live = False
             async for changes in awatch(
-                *paths,
+                *filter(None, map(self._text, directories)),
                 watch_filter=lambda _change, path: path != own and not path.startswith(f"{own}/"),
                 debounce=int(QUIET_S * 1000),
                 step=int(QUIET_S * 500),
@@ -74,9 +104,12 @@ class Watcher:
                 recursive=False,
                 ignore_permission_denied=True,
             ):
-                if changes or not is_live:  # once it is live, look for what changed before it was
-                    self.poke()
-                is_live = True
+                if not is_live:  # now it is; look for what changed before
+                    is_live = True
+                    live()
+                    self.poke(unwatched)
+                if changes:
+                    self.poke({self._directory_of(path) for _, path in changes})
         except* (FileNotFoundError, WatchfilesRustInternalError):
             # A directory went away since the scan, or a change under a name that is not text: a change all the same.
             self.poke()
@@ -88,22 +121,43 @@ class Watcher:
         return works
 
     def _text(self, path: bytes) -> str | None:
-        """Return a path as the watching library takes it; it cannot take what is not UTF-8."""
+        """Return a directory as the watching library takes it; it cannot take what is not UTF-8."""
         try:
-            return f"{self._root}/{path.decode()}"
+            return f"{self._root}/{path.decode()}" if path else str(self._root)
         except UnicodeDecodeError:
             return None
 
-    def poke(self) -> None:
-        """Ask for a scan."""
+    def _directory_of(self, path: str) -> bytes:
+        """Return the directory, inside the folder, of a path that something happened to."""
+        directory = os.fsencode(os.path.dirname(path)).removeprefix(os.fsencode(self._root))
+        return directory.strip(b"/")
+
+    def poke(self, directories: Collection[bytes] | None = None) -> None:
+        """Ask for a scan of some directories, or of everything."""
+        if directories is None or self._dirty is None or len(self._dirty) + len(directories) > MOST_DIRECTORIES:
+            self._dirty = None
+        else:
+            self._dirty.update(directories)
         self._changed.set()
 
-    async def wait_change(self, *, at_most_s: float | None = None) -> None:
-        """Return when a scan is due: something changed, or it is time for a look."""
-        with trio.move_on_after(min(self._interval_s, at_most_s or self._interval_s)):
+    def scanned(self, seconds: float) -> None:
+        """Learn that everything has just been scanned, and how long that took."""
+        self._last_whole_scan = trio.current_time()
+        self._least_interval_s = seconds * SCAN_SHARE
+
+    async def wait_change(self, *, at_most_s: float | None = None) -> set[bytes] | None:
+        """Return when a scan is due: something changed, or it is time for a look.
+
+        Returns:
+            The directories to look into, or None for everything.
+        """
+        whole_at = self._last_whole_scan + max(self._interval_s, self._least_interval_s)
+        with trio.move_on_at(min(whole_at, trio.current_time() + (at_most_s or math.inf))):
             await self._changed.wait()
             await trio.sleep(QUIET_S)
         self._changed = trio.Event()
+        dirty, self._dirty = self._dirty, set()
+        return None if trio.current_time() >= whole_at else dirty
 
 
 def clock_ns() -> int:

@@ -6,6 +6,8 @@ from enum import Enum, auto
 from p2psync.errors import LocalProtocolError, P2PSyncError, RemoteProtocolError
 from p2psync.ids import BlockId
 from p2psync.wire import limits
+from p2psync.wire.buffers import BufferPool
+from p2psync.wire.compression import unpack
 from p2psync.wire.framing import Frame, FrameReader, frame_header
 from p2psync.wire.messages import (
     MAX_BODY_BYTES,
@@ -16,6 +18,7 @@ from p2psync.wire.messages import (
     Hello,
     Kind,
     Message,
+    Packed,
     encode_body,
     parse_body,
 )
@@ -65,21 +68,26 @@ class Connection:
 
     Args:
         accepting: True on the side that accepted the stream, which speaks first.
+        buffers: Where payload is received.
     """
 
-    def __init__(self, *, accepting: bool) -> None:
+    def __init__(self, *, accepting: bool, buffers: BufferPool) -> None:
+        self._buffers = buffers
         self.ours = State.OPENING if accepting else State.WAITING
         self.theirs = State.WAITING if accepting else State.OPENING
-        self._reader = FrameReader(self._place, {Kind.PART: PART_HEAD.size}, frozenset({Kind.BLOCKS, Kind.PART}))
+        self._reader = FrameReader(
+            self._place, {Kind.PART: PART_HEAD.size}, frozenset({Kind.BLOCKS, Kind.PART, Kind.PACKED})
+        )
         self._part_id = BlockId(b"")
         self._part = memoryview(b"")
         self._part_filled = 0
         self._unknown_frames = 0
+        self._unpacked_bytes = 0
 
     @property
     def payload_bytes(self) -> int:
-        """Payload received so far, that of unfinished frames included."""
-        return self._reader.payload_bytes
+        """Payload received so far, that of unfinished frames included; what came compressed counts in full."""
+        return self._reader.payload_bytes + self._unpacked_bytes
 
     def writable(self) -> memoryview:
         """Return where the next received bytes must be put; never empty."""
@@ -89,7 +97,7 @@ class Connection:
         """Take note that `count` bytes were put at `writable()`, 0 at the end of the stream; return what they complete.
 
         A block that came in parts is returned as Blocks when its last part is in. Payloads belong to the caller:
-        their buffers are never written again.
+        their buffers are not written again while it holds them.
 
         Raises:
             RemoteProtocolError: The peer broke the protocol; the connection is of no use afterwards.
@@ -132,7 +140,19 @@ class Connection:
         self.theirs = next_state(self.theirs, _step(message), blame=RemoteProtocolError)
         if isinstance(message, Hello):
             self.ours = _greeted(self.ours)
-        return message
+        return self._unpack(message) if isinstance(message, Packed) else message
+
+    def _unpack(self, packed: Packed) -> Message | None:
+        body = unpack(packed)
+        self._unpacked_bytes += len(body) - len(packed.data)
+        if packed.kind != Kind.PART:
+            return parse_body(packed.kind, body)
+        head, payload = body[: PART_HEAD.size], body[PART_HEAD.size :]
+        if len(head) < PART_HEAD.size:
+            raise RemoteProtocolError(f"a part of {len(body)} bytes")
+        id_, total, offset = PART_HEAD.unpack(head)
+        self._place_part(id_, total, offset, len(payload))[:] = payload
+        return self._finish_part()
 
     def _place(self, kind: int, prefix: memoryview, length: int) -> memoryview:
         if length + len(prefix) > MAX_BODY_BYTES.get(kind, limits.MAX_UNKNOWN_BYTES):
@@ -142,13 +162,13 @@ class Connection:
         if kind == Kind.PART:
             id_, total, offset = PART_HEAD.unpack(prefix)
             return self._place_part(id_, total, offset, length)
-        return memoryview(bytearray(length))
+        return self._buffers.take(length)
 
     def _place_part(self, id_: BlockId, total: int, offset: int, length: int) -> memoryview:
         if not offset:
             if not 0 < total <= limits.MAX_PART_TOTAL_BYTES:
                 raise RemoteProtocolError(f"a block of {total} bytes")
-            self._part_id, self._part, self._part_filled = id_, memoryview(bytearray(total)), 0
+            self._part_id, self._part, self._part_filled = id_, self._buffers.take(total), 0
         if (id_, total, offset) != (self._part_id, len(self._part), self._part_filled):
             raise RemoteProtocolError("a part that does not continue the block before it")
         if not 0 < length <= total - offset:
@@ -163,6 +183,7 @@ class Connection:
         return Blocks([(self._part_id, block)])
 
 
+_PAYLOAD_KINDS = frozenset({Kind.BLOCKS, Kind.PART, Kind.PACKED})
 _STEPS: Mapping[int, Step] = {Kind.HELLO: Step.HELLO, Kind.BYE: Step.BYE}
 
 

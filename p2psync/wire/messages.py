@@ -6,7 +6,7 @@ nothing else; encoding cuts nothing: who sends keeps to the limits.
 
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 from p2psync import bencoding
@@ -33,7 +33,12 @@ class Kind(IntEnum):
     PING = 8
     PONG = 9
     BYE = 10
+    PACKED = 11
     WISH = 12
+
+
+WISH_FEATURE = b"wish"
+"""Named in HELLO by who understands WISH."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +128,23 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class Packed:
+    """A BLOCKS or PART frame, compressed (`wire.compression`).
+
+    Attributes:
+        kind: Its type.
+        length: Length of its body.
+        data: The body as one zstd frame.
+        payload_bytes: What the payload in it has; known to the sender, does not travel.
+    """
+
+    kind: int
+    length: int
+    data: Buffer
+    payload_bytes: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Ping:
     """Are you there."""
 
@@ -130,13 +152,6 @@ class Ping:
 @dataclass(frozen=True, slots=True)
 class Pong:
     """Yes."""
-
-
-class Feature:
-    """Optional parts of the protocol, as HELLO names them."""
-
-    WISH = b"wish"
-    """WISH is understood."""
 
 
 class Farewell:
@@ -163,11 +178,12 @@ class Bye:
     reason: bytes
 
 
-Message = Hello | HeadOffer | Have | Want | Wish | Cancel | Missing | Blocks | Part | Ping | Pong | Bye
+Message = Hello | HeadOffer | Have | Want | Wish | Cancel | Missing | Blocks | Part | Packed | Ping | Pong | Bye
 
 PART_HEAD = struct.Struct(">32sII")
 _BLOCK_ROW = struct.Struct(">32sI")
 _COUNT = struct.Struct(">I")
+_PACKED_HEAD = struct.Struct(">BI")
 
 MAX_BODY_BYTES: Mapping[int, int] = {
     Kind.HELLO: limits.MAX_HELLO_BYTES,
@@ -181,6 +197,7 @@ MAX_BODY_BYTES: Mapping[int, int] = {
     Kind.PING: 0,
     Kind.PONG: 0,
     Kind.BYE: limits.MAX_BYE_BYTES,
+    Kind.PACKED: _PACKED_HEAD.size + limits.FRAME_PAYLOAD_BYTES,
     Kind.WISH: limits.MAX_IDS_BYTES,
 }
 
@@ -195,17 +212,31 @@ def encode_body(message: Message) -> tuple[Kind, list[Buffer]]:
             return Kind.PART, [PART_HEAD.pack(id_, total, offset), payload]
         case Want(ids) | Wish(ids) | Cancel(ids) | Missing(ids):
             return _IDS_KINDS[type(message)], [b"".join(ids)]
+        case Packed(kind, length, data):
+            return Kind.PACKED, [_PACKED_HEAD.pack(kind, length), data]
         case HeadOffer(head):
             return Kind.HEAD, [head]
-        case Ping() | Pong():
-            return Kind.PING if isinstance(message, Ping) else Kind.PONG, []
         case _:
             return _encode_control(message)
 
 
-def _encode_control(message: Hello | Have | Bye) -> tuple[Kind, list[Buffer]]:
+def payload_bytes(message: Message) -> int:
+    """Return how many bytes of blocks a message carries."""
+    match message:
+        case Blocks(blocks):
+            return sum([len(data) for _, data in blocks])
+        case Part():
+            return len(message.payload)
+        case Packed():
+            return message.payload_bytes
+    return 0
+
+
+def _encode_control(message: Hello | Have | Ping | Pong | Bye) -> tuple[Kind, list[Buffer]]:
     fields: dict[bytes, object]
     match message:
+        case Ping() | Pong():
+            return Kind.PING if isinstance(message, Ping) else Kind.PONG, []
         case Hello(version, features, agent, listen_port):
             kind = Kind.HELLO
             fields = {b"agent": agent, b"features": list(features), b"port": listen_port, b"version": version}
@@ -281,6 +312,13 @@ def _parse_blocks(body: memoryview) -> Blocks:
     return Blocks(blocks)
 
 
+def _parse_packed(body: memoryview) -> Packed:
+    if len(body) <= _PACKED_HEAD.size:
+        raise RemoteProtocolError(f"a compressed frame of {len(body)} bytes")
+    kind, length = _PACKED_HEAD.unpack_from(body)
+    return Packed(kind, length, body[_PACKED_HEAD.size :])
+
+
 def _parse_bye(body: memoryview) -> Bye:
     return Bye(bencoding.Fields(bencoding.decode(bytes(body)), of="bye").octets(b"reason"))
 
@@ -303,5 +341,6 @@ _PARSERS: Mapping[int, Callable[[memoryview], Message]] = {
     Kind.PING: lambda body: Ping(),
     Kind.PONG: lambda body: Pong(),
     Kind.BYE: _parse_bye,
+    Kind.PACKED: _parse_packed,
     Kind.WISH: lambda body: Wish(_parse_ids(body)),
 }

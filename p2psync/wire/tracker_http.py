@@ -207,16 +207,17 @@ def encode_announce_answer(  # noqa: PLR0913 - the keys of the answer
     return clients + b"8:intervali%de12:min intervali%de%be" % (interval_s, min_interval_s, lists)
 
 
-def encode_peer_list(entries: bytes, peer_ids: bytes = b"") -> bytes:
+def encode_peer_list(entries: bytes, peer_ids: bytes = b"", *, entry_bytes: int = ENTRY4_BYTES) -> bytes:
     """Return the bencoded list of dictionaries that BEP 3 had before compact lists.
 
     Args:
-        entries: Compact entries, IPv4.
+        entries: Compact entries.
         peer_ids: Their peer ids in the same order, or nothing to leave these out.
+        entry_bytes: `ENTRY4_BYTES` or `ENTRY6_BYTES`.
     """
     peers: list[dict[bytes, bytes | int]] = []
-    for number, start in enumerate(range(0, len(entries), ENTRY4_BYTES)):
-        entry = entries[start : start + ENTRY4_BYTES]
+    for number, start in enumerate(range(0, len(entries), entry_bytes)):
+        entry = entries[start : start + entry_bytes]
         peer: dict[bytes, bytes | int] = {
             b"ip": show_ip(entry[:-PORT_BYTES]).encode(),
             b"port": int.from_bytes(entry[-PORT_BYTES:], "big"),

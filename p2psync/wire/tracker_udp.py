@@ -30,7 +30,8 @@ MAX_ANSWER_BYTES = 1200  # likewise, with room for tunnels
 CONNECTION_ID_BYTES = 8
 _HEAD_BYTES = 16
 _ANSWER_HEAD_BYTES = 20
-_ANNOUNCE = struct.Struct(">16x20s20sQQQI4xIiH")
+_ANNOUNCE = struct.Struct(">16x20s20sQQQI4sIiH")
+_NO_IP = bytes(4)
 _PLAIN_OPTIONS_BYTES = 2 + len("/announce")
 _ANSWER = struct.Struct(">I4sIII")
 _COUNTS = struct.Struct(">III")
@@ -60,8 +61,10 @@ def parse_announce(packet: bytes) -> Announce:
     """
     if len(packet) < _ANNOUNCE.size:
         raise RemoteProtocolError("an announce of too few bytes")
-    info_hash, peer_id, downloaded, left, uploaded, event, key, numwant, port = _ANNOUNCE.unpack_from(packet)
+    info_hash, peer_id, downloaded, left, uploaded, event, ip, key, numwant, port = _ANNOUNCE.unpack_from(packet)
     announce = Announce(info_hash, peer_id, port, uploaded, downloaded, left, event, numwant, key)
+    if ip != _NO_IP:
+        announce = announce._replace(claimed_ip=ip)
     if len(packet) <= _ANNOUNCE.size + _PLAIN_OPTIONS_BYTES:
         return announce  # no options, or but the `/announce` of a URL without a key
     return announce._replace(access_key=parse_access_key(parse_url_data(packet[_ANNOUNCE.size :])))
@@ -136,6 +139,7 @@ def encode_announce(connection_id: bytes, transaction: bytes, announce: Announce
         announce.left,
         announce.uploaded,
         announce.event,
+        announce.claimed_ip if len(announce.claimed_ip) == len(_NO_IP) else _NO_IP,
         announce.key,
         announce.numwant,
         announce.port,

@@ -6,7 +6,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -31,11 +31,21 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """`figure` of ours must be at most `limit`, times the rival's median where there is a rival."""
+    """`figure` of ours must be at most `limit`, times the rival's median where there is a rival.
+
+    Attributes:
+        is_floor: It must be at least that.
+        is_wish: Told, but no failure if it is missed.
+    """
 
     figure: str
     limit: float
     rival: str = ""
+    is_floor: bool = False
+    is_wish: bool = False
+
+    def is_met_by(self, reached: float) -> bool:
+        return reached >= self.limit if self.is_floor else reached <= self.limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +68,7 @@ class Report:
 
     @property
     def is_within_goals(self) -> bool:
-        return all(self.reached(goal) <= goal.limit for goal in self.goals)
+        return all(goal.is_wish or goal.is_met_by(self.reached(goal)) for goal in self.goals)
 
 
 def take_turns(programs: Mapping[str, Callable[[], Figures]], runs: int) -> dict[str, list[Figures]]:
@@ -89,7 +99,9 @@ def show_report(report: Report) -> None:
         reached = report.reached(goal)
         against = f"{goal.limit:g} × {goal.rival}" if goal.rival else _shown(goal.figure, goal.limit)
         shown = f"{reached:.2f}" if goal.rival else _shown(goal.figure, reached)
-        console.print(f"{'within' if reached <= goal.limit else 'MISSED'}: {goal.figure} {shown}, goal {against}")
+        verdict = "within" if goal.is_met_by(reached) else "missed" if goal.is_wish else "MISSED"
+        kind = f"{'wish' if goal.is_wish else 'goal'} {'at least' if goal.is_floor else 'at most'}"
+        console.print(f"{verdict}: {goal.figure} {shown}, {kind} {against}")
 
 
 def save_report(report: Report, settings: Settings, root: Path) -> Path:
@@ -105,7 +117,7 @@ def save_report(report: Report, settings: Settings, root: Path) -> Path:
             for name, runs in report.runs.items()
         },
         "goals": [
-            {"figure": goal.figure, "limit": goal.limit, "rival": goal.rival, "reached": report.reached(goal)}
+            {**asdict(goal), "reached": report.reached(goal), "is_met": goal.is_met_by(report.reached(goal))}
             for goal in report.goals
         ],
         "facts": {**report.facts, "scale": settings.scale, "data": str(settings.data)},
@@ -138,8 +150,11 @@ def _cells(report: Report, figure: str) -> list[str]:
 def _shown(figure: str, value: float) -> str:
     if figure.endswith("_bytes"):
         return f"{value / 1e6:,.1f} MB"
+    if figure.endswith("_per_s"):
+        return f"{value:,.0f}/s"
     if figure.endswith("_s"):
-        return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.2f} s"
+        digits = "" if value >= 1 else ".0f" if value >= 0.1 else ".2g"
+        return f"{value * 1000:{digits}} ms" if digits else f"{value:.2f} s"
     return f"{value:g}"
 
 

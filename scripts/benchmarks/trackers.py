@@ -41,7 +41,7 @@ def our_tracker(*options: str, processes: int = 1) -> Iterator[Tracker]:
     """Run p2psync's tracker, several processes sharing one port if asked for."""
     port = _free_port()
     where = f"127.0.0.1:{port}"
-    shared = ("--set", "reuse_port=true") if processes > 1 else ()
+    shared = ("--set", "reuse_port=true", "--set", "udp_secret=shared") if processes > 1 else ()
     command = [sys.executable, "-m", "tracker", "serve", "--listen", where, "--udp", where, *shared, *options]
     with ExitStack() as stack:
         pids = [stack.enter_context(_running(command)) for _ in range(processes)]

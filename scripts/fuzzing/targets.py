@@ -5,6 +5,7 @@ and so does growth, for each checks that what is kept stays within its limits.
 """
 
 import io
+import ipaddress
 import random
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -14,7 +15,7 @@ from p2psync.bencoding import decode
 from p2psync.errors import P2PSyncError, RemoteProtocolError
 from p2psync.wire import tracker_http, tracker_udp
 from tracker import snapshot
-from tracker.access import parse_hashes
+from tracker.access import parse_hashes, parse_keys
 from tracker.connection_id import ConnectionIds
 from tracker.http_app import HttpApp
 from tracker.http_parser import MAX_HEAD_BYTES, BadRequestError, RequestReader
@@ -37,7 +38,7 @@ class Service:
         self.store = MemorySwarms(random.Random(0), LIMITS)
         telemetry = Telemetry(self.store)
         service = TrackerService(self.store, Policy(rate_per_s=0, claimed_ip=True), random.Random(0))
-        self.http = HttpApp(service, telemetry)
+        self.http = HttpApp(service, telemetry, trusted_proxies=[ipaddress.ip_network(IP4)])
         self.udp = UdpApp(service, telemetry, IDS)
         self._now = 0.0
 
@@ -141,10 +142,11 @@ def snapshot_file(data: bytes) -> None:
     assert store.totals().peers <= LIMITS.peers
 
 
-def hash_list(data: bytes) -> None:
-    """A list of info hashes."""
-    with suppress(P2PSyncError):
-        parse_hashes(data.decode("ascii", "replace"), source="list")
+def access_list(data: bytes) -> None:
+    """A list of info hashes, or of keys."""
+    for parse in (parse_hashes, parse_keys):
+        with suppress(P2PSyncError):
+            parse(data.decode("ascii", "replace"), source="list")
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
@@ -157,13 +159,16 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
         http_answer,
         udp_answer,
         snapshot_file,
-        hash_list,
+        access_list,
     )
 }
 """By name; a function of another part of the program may be added here."""
 
 SEEDS: dict[str, tuple[bytes, ...]] = {
-    "http_stream": (b"GET /announce?port=1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",),
+    "http_stream": (
+        b"GET /announce?port=1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"GET /scrape?info_hash=aaaaaaaaaaaaaaaaaaaa HTTP/1.1\r\nX-Forwarded-For: 1.1.1.1, ::1\r\n\r\n",
+    ),
     "http_announce": (
         b"info_hash=aaaaaaaaaaaaaaaaaaaa&peer_id=bbbbbbbbbbbbbbbbbbbb&port=1&left=0&compact=0&numwant=5"
         b"&key=F259856B&event=started&ip=10.0.0.1",
@@ -177,6 +182,6 @@ SEEDS: dict[str, tuple[bytes, ...]] = {
     "http_answer": (b"d8:intervali60e5:peers6:abcdef6:peers60:e", b"d14:failure reason2:no8:retry in5:nevere"),
     "udp_answer": (b"\0\0\0\1tx-1" + bytes(18), b"\0\0\0\3tx-1text"),
     "snapshot_file": (b"\0\0\0\x0cd1:ni0e1:wi0ee",),
-    "hash_list": (b"# all\n" + b"00" * 20,),
+    "access_list": (b"# all\n" + b"00" * 20,),
 }
 """Where the search begins."""

@@ -1,6 +1,7 @@
 """`p2psync-tracker` as its operator has it: a process, its options, its signals, its files."""
 
 import http.client
+import json
 import os
 import signal
 import socket
@@ -13,14 +14,16 @@ import urllib.request
 import pytest
 
 from tests.e2e.program import BIN, Program, ask, eventually, serve_tracker
+from tests.interop.certificate import make_certificate
+from tests.interop.redis_server import redis_server_or_skip
 
 HASH = "a" * 20
 LISTED = "61" * 20
 
 
-def announce(listen, *, port=6881, info_hash=HASH, scheme="http", context=None, event=""):
+def announce(listen, *, port=6881, info_hash=HASH, scheme="http", context=None, event="", key=""):
     query = f"info_hash={info_hash}&peer_id={port:020d}&port={port}&left=1&event={event}"
-    with urllib.request.urlopen(f"{scheme}://{listen}/announce?{query}", timeout=10, context=context) as response:
+    with urllib.request.urlopen(f"{scheme}://{listen}{key}/announce?{query}", timeout=10, context=context) as response:
         return response.read()
 
 
@@ -79,9 +82,10 @@ def test_the_environment_is_read_too(tmp_path):
 
 
 def test_mistakes_are_all_told_and_the_exit_code_is_2():
-    answer = ask("serve", "--listen", "nowhere", "--state", "sqlite", "--set", "speed=1", "--json", module="tracker")
+    wrong = ("--listen", "nowhere", "--state", "sqlite", "--set", "speed=1", "--set", "jitter", "--config", "/missing")
+    answer = ask("serve", *wrong, "--json", module="tracker")
     assert answer.returncode == 2
-    for part in ("nowhere", "state", "speed"):
+    for part in ("nowhere", "state", "speed", "'jitter'", "/missing"):
         assert part in answer.stderr
         assert part in answer.stdout
     assert "Traceback" not in answer.stderr
@@ -102,6 +106,14 @@ def test_what_cannot_be_used_is_told_in_a_sentence(options):
     assert answer.returncode == 2
     assert "Error: " in answer.stderr
     assert "Traceback" not in answer.stderr
+
+
+def test_files_that_cannot_be_used_are_all_told():
+    wrong = ("access=allow", "access_list=/no/list", "tls_certificate=/no/certificate", "tls_key=/no/key")
+    answer = ask("serve", "--listen", "127.0.0.1:0", *(f"--set={option}" for option in wrong), module="tracker")
+    assert answer.returncode == 2
+    assert "/no/list" in answer.stderr
+    assert "tls_certificate" in answer.stderr
 
 
 def test_an_address_in_use_is_told():
@@ -144,12 +156,22 @@ def test_sighup_reads_the_list_again_and_a_wrong_list_changes_nothing(tmp_path):
         assert b"failure reason" not in announce(listen)
 
 
-def make_certificate(folder):
-    key, certificate = folder / "key.pem", folder / "cert.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    command += ["-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
-    subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True)
-    return certificate, key
+def test_sighup_reads_the_other_lists_again_too(tmp_path):
+    hashes, keys = tmp_path / "hashes", tmp_path / "keys"
+    hashes.write_text("")
+    keys.write_text("old")
+    options = ("access=deny", f"access_list={hashes}", f"access_keys={keys}")
+    with serve_tracker(*(f"--set={option}" for option in options)) as tracker:
+        listen = tracker.wait_event("listening")["listen"]
+        assert b"8:intervali" in announce(listen, key="/old")
+        keys.write_text("new")
+        os.kill(tracker.pid, signal.SIGHUP)
+        eventually(lambda: b"8:intervali" in announce(listen, key="/new"), "the new key is known")
+        assert b"key" in announce(listen, key="/old")
+        hashes.write_text(LISTED)
+        os.kill(tracker.pid, signal.SIGHUP)
+        eventually(lambda: b"does not serve" in announce(listen, key="/new"), "the hash is denied")
+        assert b"8:intervali" in announce(listen, key="/new", info_hash="b" * 20)
 
 
 def test_https_serves_with_the_given_certificate_and_reads_it_again(tmp_path):
@@ -180,19 +202,43 @@ def test_https_serves_with_the_given_certificate_and_reads_it_again(tmp_path):
         eventually(is_renewed, "the new certificate is served")
 
 
-def test_systemd_hands_over_its_sockets(tmp_path):
-    script = (
-        "import os, socket, sys\n"
-        "tcp = socket.create_server(('127.0.0.1', 0)); udp = socket.socket(type=socket.SOCK_DGRAM)\n"
-        "udp.bind(('127.0.0.1', 0)); [os.set_inheritable(s.fileno(), True) for s in (tcp, udp)]\n"
-        "a, b = os.dup(tcp.fileno()), os.dup(udp.fileno())\n"
-        "os.dup2(a, 3); os.dup2(b, 4); os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='2')\n"
-        "os.execv(sys.argv[1], sys.argv[1:])\n"
+AS_SYSTEMD = """
+import os, socket, sys
+bound = [socket.create_server(("127.0.0.1", 0)), socket.socket(type=socket.SOCK_DGRAM),
+         socket.create_server(("127.0.0.1", 0))]
+bound[1].bind(("127.0.0.1", 0))
+copies = [os.dup(one.fileno()) for one in bound]
+for number, copy in enumerate(copies[: int(sys.argv[1])]):
+    os.dup2(copy, 3 + number)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=sys.argv[1], LISTEN_FDNAMES="x:y:https")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def serve_as_systemd(sockets, *options):
+    return Program(
+        BIN / "p2psync-tracker", "serve", "--json", *options, prefix=(sys.executable, "-c", AS_SYSTEMD, str(sockets))
     )
-    with Program(BIN / "p2psync-tracker", "serve", "--json", prefix=(sys.executable, "-c", script)) as tracker:
+
+
+def test_systemd_hands_over_its_sockets_and_no_others_are_opened():
+    with serve_as_systemd(2) as tracker:
         event = tracker.wait_event("listening")
-        assert (len(event["http"]), len(event["udp"])) == (1, 1)
+        assert (len(event["http"]), len(event["https"]), len(event["udp"])) == (1, 0, 1)
         assert b"8:intervali" in announce(event["listen"])
+
+
+def test_a_socket_that_systemd_names_https_speaks_tls(tmp_path):
+    certificate, key = make_certificate(tmp_path)
+    options = ("--set", f"tls_certificate={certificate}", "--set", f"tls_key={key}")
+    with serve_as_systemd(3, *options, "--udp", "127.0.0.1:0") as tracker:
+        event = tracker.wait_event("listening")
+        assert (len(event["http"]), len(event["https"]), len(event["udp"])) == (1, 1, 2)  # one of them we named
+        context = ssl.create_default_context(cafile=certificate)
+        assert b"8:intervali" in announce(event["https"][0], scheme="https", context=context)
+    with serve_as_systemd(3) as tracker:
+        assert tracker.wait() == 2
+        assert "needs tls_certificate" in tracker.stderr
 
 
 def test_json_logs_are_json_and_hold_nothing_of_requests():
@@ -201,7 +247,13 @@ def test_json_logs_are_json_and_hold_nothing_of_requests():
         announce(listen, port=4242)
         os.kill(tracker.pid, signal.SIGHUP)
         eventually(lambda: '"message": "lists and certificates read again"' in tracker.stderr, "the event is logged")
+        os.kill(tracker.pid, signal.SIGTERM)
+        assert tracker.wait() == 0
         assert "4242" not in tracker.stderr
+        events = [json.loads(line) for line in tracker.stderr.splitlines()]
+        assert [event["message"] for event in events] == ["serving", "lists and certificates read again", "stopping"]
+        assert events[0]["http"] == [listen]
+        assert events[2]["signal"] == "SIGTERM"
 
 
 def test_redis_that_is_not_there_is_told_to_clients_and_health():
@@ -212,3 +264,26 @@ def test_redis_that_is_not_there_is_told_to_clients_and_health():
             urllib.request.urlopen(f"http://{listen}/health", timeout=10)
         assert caught.value.code == 503
         caught.value.close()
+
+
+def test_redis_goes_and_returns_and_the_swarms_rebuild(tmp_path):
+    redis = redis_server_or_skip(tmp_path)
+    try:
+        with serve_tracker("--udp", "127.0.0.1:0", "--state", redis.url) as tracker:
+            listen = tracker.wait_event("listening")["listen"]
+            assert b"8:intervali" in announce(listen, port=1)
+            assert b"6:\x7f\0\0\1\0\1" in announce(listen, port=2)
+            redis.stop()
+            assert b"8:retry ini1e" in announce(listen, port=1)
+            assert b"short break" in scrape(listen)
+            redis.start()
+            eventually(lambda: b"8:intervali" in announce(listen, port=1), "Redis is found again")
+            assert b"6:\x7f\0\0\1\0\1" in announce(listen, port=2)
+            assert b"10:incompletei2e" in scrape(listen)
+    finally:
+        redis.stop()
+
+
+def scrape(listen):
+    with urllib.request.urlopen(f"http://{listen}/scrape?info_hash={HASH}", timeout=10) as response:
+        return response.read()

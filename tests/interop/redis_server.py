@@ -1,7 +1,8 @@
-"""A Redis server of its own for a test, on a socket in its directory."""
+"""A Redis server of its own for a test, on a socket in its directory or on a port of loopback."""
 
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,21 +14,39 @@ import pytest
 
 redis = pytest.importorskip("redis", reason="needs p2psync[redis]")
 
+_PATIENT_S = 30
+"""How long trackers wait for an answer in tests: on a busy machine Redis is slow, which is not what they are about."""
+
 
 class RedisServer:
-    """Debian's redis-server without persistence."""
+    """Debian's redis-server without persistence.
+
+    Attributes:
+        impatient_url: For a tracker that takes Redis for away as soon as it does in operation.
+        url: For one that is patient.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.socket = directory / "redis.sock"
-        self.url = f"unix://{self.socket}"
+        self.impatient_url = f"unix://{self.socket}"
+        self.url = patient(self.impatient_url)
+        self._options: list[str] = ["--port", "0"]
         self._process: subprocess.Popen[bytes] | None = None
 
+    def listen(self, *options: str) -> int:
+        """Serve a port of loopback too, with options in which PORT stands for its number; return the number."""
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port: int = probe.getsockname()[1]
+        self._options = ["--bind", "127.0.0.1", *(option.replace("PORT", str(port)) for option in options)]
+        return port
+
     def start(self) -> None:
-        command = ["redis-server", "--port", "0", "--unixsocket", str(self.socket), "--save", "", "--appendonly", "no"]
-        self._process = subprocess.Popen([*command, "--dir", str(self.directory)], stdout=subprocess.DEVNULL)
-        deadline = time.monotonic() + 10
-        while not self.socket.exists():
+        command = ["redis-server", "--unixsocket", str(self.socket), "--save", "", "--appendonly", "no"]
+        command += ["--dir", str(self.directory), *self._options]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + _PATIENT_S
+        while not self._answers():  # its socket is there before it listens
             assert self._process.poll() is None, "redis-server ended"
             assert time.monotonic() < deadline, "redis-server did not start"
             time.sleep(0.01)
@@ -56,6 +75,13 @@ class RedisServer:
         with self._client() as client:
             client.config_set(name, value)
 
+    def _answers(self) -> bool:
+        try:
+            with self._client() as client:
+                return bool(client.ping())
+        except redis.ConnectionError:
+            return False
+
     def _client(self) -> Any:
         return redis.Redis(unix_socket_path=str(self.socket))
 
@@ -65,6 +91,12 @@ class RedisServer:
             self._process.wait()
             self._process = None
         self.socket.unlink(missing_ok=True)
+
+
+def patient(url: str) -> str:
+    """Return a URL with which a tracker waits longer for Redis."""
+    separator = "&" if "?" in url else "?"
+    return f"{url}{separator}socket_timeout={_PATIENT_S}&socket_connect_timeout={_PATIENT_S}"
 
 
 def redis_server_or_skip(directory: Path) -> RedisServer:

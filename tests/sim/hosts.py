@@ -17,9 +17,11 @@ from p2psync.store.base import BlockStore
 from p2psync.store.memory import MemoryStore
 from p2psync.store.threaded import ThreadedStore
 from p2psync.swarm.heads import JudgedHead
+from p2psync.swarm.limiter import Rates
 from p2psync.swarm.link import Stream
 from p2psync.swarm.statistics import SwarmEvent
 from p2psync.swarm.swarm import Swarm, SwarmContext
+from p2psync.swarm.throttle import Limits
 from tests.sim.net import Host, Net, SimStream
 from tests.sim.raw_peer import RawPeer, Script
 
@@ -58,9 +60,12 @@ class MadeUpFolder:
         return Run(page, positions, wanted, [len(self.blocks[id_]) for id_ in wanted])
 
 
-def make_folder(lengths: Sequence[int], *, pages: int = 4, seed: int = 0, seq: int = 1) -> MadeUpFolder:
+def make_folder(
+    lengths: Sequence[int], *, pages: int = 4, seed: int = 0, seq: int = 1, repeated: int = 1
+) -> MadeUpFolder:
+    """Make blocks of random bytes, which stand `repeated` times in each: four times shrink to a quarter."""
     rng = random.Random(seed)
-    contents = [rng.randbytes(length) for length in lengths]
+    contents = [rng.randbytes(length // repeated) * repeated for length in lengths]
     blocks = {block_id(data): data for data in contents}
     ids, page_blocks = list(blocks), {}
     per_page = -(-len(ids) // pages)
@@ -83,7 +88,14 @@ class SimPeer:
     """A host with a swarm."""
 
     def __init__(
-        self, net: Net, name: str, folder: MadeUpFolder, *, rate: float = float("inf"), store: BlockStore | None = None
+        self,
+        net: Net,
+        name: str,
+        folder: MadeUpFolder,
+        *,
+        rate: float = float("inf"),
+        store: BlockStore | None = None,
+        limits: Rates | None = None,
     ) -> None:
         self.net = net
         self.host = Host(name, rate)
@@ -95,6 +107,7 @@ class SimPeer:
         self.took_s = float("inf")
         self._began = trio.current_time()
         self.scope = trio.CancelScope()
+        self.limits = Limits(limits)
         limiter = trio.CapacityLimiter(4)
         context = SwarmContext(
             device=self.host.device,
@@ -103,6 +116,7 @@ class SimPeer:
             on_event=self.events.append,
             listen_port=1,
             agent=name,
+            limits=self.limits,
         )
         access = ThreadedStore(self.memory if store is None else store, limiter, run_sync=in_place)
         self.swarm = Swarm(access, context, random.Random(name))

@@ -27,6 +27,20 @@ async def test_one_getter_gets_everything_from_one_seed(autojump_clock, net):
     assert getter.memory.rewritten == 0
 
 
+@pytest.mark.parametrize(("repeated", "bound"), [(1, 1.03), (64, 0.5)])
+async def test_a_slow_link_carries_what_shrinks_in_less_time_and_the_rest_in_no_more(
+    autojump_clock, net, repeated, bound
+):
+    folder = make_folder([256 << 10] * 64, repeated=repeated)
+    rate = 2 * MIB
+    seed, getter = SimPeer(net, "seed", folder, rate=rate), SimPeer(net, "getter", folder, rate=rate)
+    seed.share()
+    async with running(seed, getter):
+        await all_get(getter)
+    assert getter.took_s < bound * folder.size_bytes / rate
+    assert getter.memory.rewritten == 0
+
+
 @pytest.mark.parametrize("getters", [2, 4, 8])
 async def test_every_getter_serves_the_others(autojump_clock, net, getters):
     folder = make_folder([256 << 10] * 128)

@@ -44,14 +44,16 @@ def test_every_exit_code_is_listed_for_users_and_in_the_contract():
         assert {int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)} == codes, name
 
 
-@pytest.mark.parametrize("command", ["share", "get", "sync"])
+@pytest.mark.parametrize("command", ["share", "get", "sync", "peers", "status", "limit"])
 def test_the_options_of_the_contract_are_those_of_the_command(command):
     line = next(line for line in DESIGN.splitlines() if line.startswith(f"p2psync {command} "))
+    line = line.replace("[LIMITS]", next(line for line in DESIGN.splitlines() if line.startswith("LIMITS ")))
     told = {*re.findall(r"--[a-z-]+", line), "--json", "--help"}
     shown = CliRunner().invoke(main.app, [command, "--help"], env={"COLUMNS": "200"}).output
     built = {
         option
-        for option, rest in re.findall(r"^  (?:-h, )?(--[a-z-]+)(.*)$", shown, re.MULTILINE)
+        for options, rest in re.findall(r"^  (?:-h, )?(--[a-z-]+(?: / --[a-z-]+)?)(.*)$", shown, re.MULTILINE)
+        for option in options.split(" / ")
         if "not built" not in rest
     }
     assert told == built

@@ -3,6 +3,7 @@
 from p2psync.blocks.need import PageHolding
 from p2psync.swarm.holdings import Holdings
 from p2psync.swarm.offer import HAVE_BYTES, Offer
+from p2psync.wire.buffers import BufferPool
 from p2psync.wire.connection import Connection
 from p2psync.wire.messages import Have, Hello
 
@@ -56,7 +57,7 @@ def test_a_long_statement_is_cut_into_messages_within_the_limit_and_nothing_is_l
     pages = {n.to_bytes(32, "big"): PageHolding(80_000, b"\xff" * 9_999 + b"\x00") for n in range(100)}
     made.hold(pages)
     haves, heard = list(made.everything()), Holdings()
-    connection = Connection(accepting=True)
+    connection = Connection(accepting=True, buffers=BufferPool())
     connection.send(Hello())
     for have in haves:
         heard.hear(have)

@@ -5,6 +5,7 @@ import pytest
 from p2psync.errors import RemoteProtocolError
 from p2psync.swarm.uploads import FRAME_S, MIN_FRAME_BYTES, FrameSize, WantQueue, frames
 from p2psync.wire import limits
+from p2psync.wire.buffers import BufferPool
 from p2psync.wire.connection import Connection
 from p2psync.wire.messages import Blocks, Hello, Missing, Part
 
@@ -33,7 +34,7 @@ def test_small_blocks_share_frames_and_large_ones_come_in_parts_all_within_the_l
     messages = list(frames(names, payloads, limits.FRAME_PAYLOAD_BYTES))
     kinds = [type(message) for message in messages]
     assert kinds == [Missing, Blocks, Blocks, Part, Part, Part, Blocks, Blocks]
-    connection = Connection(accepting=True)
+    connection = Connection(accepting=True, buffers=BufferPool())
     connection.send(Hello())
     for message in messages:
         connection.send(message)  # raises where a limit is exceeded

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -37,7 +37,7 @@ class Sharer:
         self.on_checkpoint: Callable[[], None] = lambda: None
         self._writer = HeadWriter(self.folder, KEYS, DEVICE, self.newest)
 
-    def scan(self) -> ScanReport:
+    def scan(self, only: Collection[bytes] | None = None) -> ScanReport:
         prefix = DEVICE[:DEVICE_PREFIX_BYTES]
         count = bump(self.newest.head.version if self.newest.head else {}, DEVICE)[prefix]
         policy = ScanPolicy(
@@ -47,13 +47,14 @@ class Sharer:
             cut_hint=lambda key: None,
             now_ns=clock_ns,
             checkpoint=self.on_checkpoint,
+            on_changes=self._writer.note_changes,
         )
-        self.report = scan_folder(self.folder, policy, lambda report: None)
+        self.report = scan_folder(self.folder, policy, lambda report: None, only)
         return self.report
 
-    def publish(self, above_seq: int = 0) -> Published | None:
+    def publish(self, above_seq: int = 0, only: Collection[bytes] | None = None) -> Published | None:
         """Scan and publish; None where nothing had changed."""
-        self.scan()
+        self.scan(only)
         published = self._writer.publish(clock_ns(), above_seq)
         if published is not None:
             self.swarm.publish(published.signed, published.head.root, complete=True)

@@ -170,7 +170,7 @@ def test_a_file_that_is_written_to_while_it_is_read_keeps_what_was_published(a):
     path.write_bytes(b"first")
     a.publish()
     before = entries(a)[b"file"]
-    path.write_bytes(b"second" * 50_000)
+    path.write_bytes(b"second" * 500_000)
     writer = os.open(path, os.O_WRONLY | os.O_APPEND)
     a.on_checkpoint = lambda: os.write(writer, b"written in the middle") and None
     report = a.scan()

@@ -24,6 +24,17 @@ def test_who_names_an_address_gets_that_one_alone():
     assert (settings.listen, settings.udp) == ((), (PeerAddress("127.0.0.1", 0),))
 
 
+def test_page_and_metrics_are_for_this_machine_unless_somebody_says_else():
+    assert [str(network) for network in load().status_from] == ["127.0.0.0/8", "::1/128"]
+
+
+def test_mistakes_found_before_are_told_with_the_others():
+    with pytest.raises(ConfigError, match=r"(?s)no file.*jitter"):
+        load_settings(environment={}, flags={"jitter": "x"}, faults=["no file"])
+    with pytest.raises(ConfigError, match="no file"):
+        load_settings(environment={}, flags={}, faults=["no file"])
+
+
 def test_flags_win_over_the_environment_and_that_over_the_file():
     file = "interval_s = 100\nmin_interval_s = 10\njitter = 0.2\nlisten = ['127.0.0.1:1', '[::1]:2']"
     environment = {"P2PSYNC_TRACKER_INTERVAL_S": "200", "P2PSYNC_TRACKER_MIN_INTERVAL_S": "20", "PATH": "/bin"}
@@ -78,7 +89,11 @@ def test_every_mistake_is_told_at_once():
         "access = 'allow'",
         "snapshot = '/x'\nstate = 'redis://x'",
         "reuse_port = true",
+        "reuse_port = true\nstate = 'redis://x'",
+        "tls_certificate = '/x'",
+        "tls_key = '/x'",
         "interval_s = 8000",
+        "numwant = 300",
     ],
 )
 def test_a_mistake_is_refused(fault):

@@ -24,9 +24,9 @@ class Away(MemorySwarms):
         raise StoreUnavailableError
 
 
-def make(store=None, *, access=None, **options):
+def make(store=None, *, access=None, policy=Policy(jitter=0.0), **options):  # noqa: B008 - a frozen value
     store = store or MemorySwarms(random.Random(0))
-    service = TrackerService(store, Policy(jitter=0.0), random.Random(0), access)
+    service = TrackerService(store, policy, random.Random(0), access)
     return HttpApp(service, Telemetry(store), status_from=[LOCAL], **options)
 
 
@@ -90,12 +90,29 @@ async def test_a_client_that_wants_no_compact_list_gets_dictionaries():
     assert listed[b"peers"] == [{b"ip": b"127.0.0.1", b"port": 6881}]
 
 
+async def test_dictionaries_hold_ipv6_addresses_for_who_comes_from_one():
+    app = make()
+    assert (await fields(app, f"/announce?{BASE}&compact=0", source="2001:db8::1"))[b"peers"] == []
+    listed = await fields(app, f"/announce?{BASE}&compact=0&port=1", source="2001:db8::2")
+    assert listed[b"peers"] == [{b"ip": b"2001:db8::1", b"peer id": b"b" * 20, b"port": 6881}]
+
+
 async def test_scrape_answers_for_exactly_the_hashes_asked():
     app = make()
     await fields(app, f"/announce?{BASE}")
     body = await fields(app, f"/x/scrape?info_hash={'a' * 20}&info_hash={'u' * 20}")
     assert body[b"files"][b"a" * 20][b"incomplete"] == 1
     assert body[b"files"][b"u" * 20] == {b"complete": 0, b"downloaded": 0, b"downloaders": 0, b"incomplete": 0}
+
+
+async def test_scrapes_count_against_the_rate_of_their_address_too():
+    app = make(policy=Policy(rate_per_s=1, burst=3))
+    target = f"/scrape?info_hash={'a' * 20}"
+    answers = [await fields(app, target, source="8.8.8.8") for _ in range(4)]
+    assert [b"files" in answer for answer in answers] == [True, True, True, False]
+    assert answers[-1][b"retry in"] == 5
+    assert b"failure reason" in await fields(app, f"/announce?{BASE}", source="8.8.8.8")
+    assert b"files" in await fields(app, target, source="8.8.4.4")
 
 
 async def test_a_batch_is_answered_in_order():

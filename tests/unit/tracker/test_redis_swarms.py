@@ -4,7 +4,8 @@ import pytest
 import trio
 
 from p2psync.errors import ConfigError
-from tests.interop.redis_server import redis_server_or_skip
+from tests.interop.certificate import make_certificate
+from tests.interop.redis_server import patient, redis_server_or_skip
 from tracker.swarms import Change, PeerUpdate, Role, StoreUnavailableError
 
 HASH = b"h" * 20
@@ -17,10 +18,10 @@ def server(tmp_path):
     started.stop()
 
 
-async def connect(server, now=1000.0):
+async def connect(server, now=1000.0, *, url=""):
     from tracker.redis_swarms import RedisSwarms  # noqa: PLC0415 - an extra
 
-    swarms = RedisSwarms(server.url, lifetime_s=100)
+    swarms = RedisSwarms(url or server.url, lifetime_s=100)
     await swarms.tend(now)
     return swarms
 
@@ -70,7 +71,7 @@ async def test_when_redis_goes_announces_fail_at_once_and_when_it_returns_the_sw
     server.stop()
     with pytest.raises(StoreUnavailableError):
         await swarms.announce([update(1)], 1001.0)
-    with trio.fail_after(0.2):  # no more waiting for whoever does not answer
+    with trio.fail_after(5):  # no more waiting for whoever does not answer: that would take most of a minute
         for _ in range(100):
             with pytest.raises(StoreUnavailableError):
                 await swarms.announce([update(1)], 1001.0)
@@ -95,18 +96,28 @@ async def test_a_restart_between_two_announces_is_not_even_noticed(server):
     swarms.close()
 
 
-async def test_a_redis_that_hangs_costs_half_a_second_once(server):
-    swarms = await connect(server)
+async def test_a_redis_that_hangs_is_waited_for_once(server):
+    swarms = await connect(server, url=server.impatient_url)
     await swarms.announce([update(1)], 1000.0)
     with server.frozen():
         began = trio.current_time()
-        for _ in range(20):
+        for _ in range(40):
             with pytest.raises(StoreUnavailableError):
                 await swarms.announce([update(1)], 1001.0)
-        assert trio.current_time() - began < 2.5
-    await swarms.tend(1100.0)
+        assert trio.current_time() - began < 10  # to wait each time would take 20 seconds
+    with trio.fail_after(30):
+        await is_back(swarms)
     assert await swarms.announce([update(1)], 1100.0)
     swarms.close()
+
+
+async def is_back(swarms):
+    """Tend until Redis answers: one that has just been thawed on a busy machine may take its time."""
+    while True:
+        try:
+            return await swarms.tend(1100.0)
+        except StoreUnavailableError:
+            await trio.sleep(0.1)
 
 
 async def test_a_full_redis_is_as_good_as_none(server):
@@ -136,7 +147,37 @@ async def test_without_redis_it_starts_and_waits(tmp_path, server):
     swarms.close()
 
 
-@pytest.mark.parametrize("url", ["redis://host:port/0", "redis://[::1", "unix://x?db=none"])
+async def test_it_is_reached_by_a_port_too(server):
+    server.stop()
+    port = server.listen("--port", "PORT")
+    server.start()
+    swarms = await connect(server, url=patient(f"redis://127.0.0.1:{port}/3"))
+    assert await swarms.announce([update(1)], 1000.0)
+    swarms.close()
+
+
+async def test_it_is_reached_by_tls_if_its_certificate_is_trusted(server, tmp_path):
+    certificate, key = make_certificate(tmp_path)
+    server.stop()
+    port = server.listen(
+        *("--port", "0", "--tls-port", "PORT", "--tls-auth-clients", "no"),
+        *("--tls-cert-file", str(certificate), "--tls-key-file", str(key), "--tls-ca-cert-file", str(certificate)),
+    )
+    server.start()
+    url = f"rediss://127.0.0.1:{port}/0"
+    swarms = await connect(server, url=patient(f"{url}?ssl_ca_certs={certificate}"))
+    await swarms.announce([update(1)], 1000.0)
+    (view,) = await swarms.announce([update(2)], 1000.0)
+    assert view.peers == update(1).peer
+    swarms.close()
+    for untrusted in (url, f"redis://127.0.0.1:{port}/0"):
+        with pytest.raises(StoreUnavailableError):
+            await connect(server, url=patient(untrusted))
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://host:port/0", "redis://[::1", "unix://x?db=none", "redis://x?socket_timeout=soon"]
+)
 def test_a_url_that_is_none_is_told(url):
     pytest.importorskip("redis")
     from tracker.redis_swarms import RedisSwarms  # noqa: PLC0415 - an extra

@@ -149,6 +149,21 @@ async def test_whoever_asks_too_often_hears_nothing():
     app = make(Policy(rate_per_s=1, burst=2))
     answers = [await ask(app, announcing(ip=ip), ip=ip) for _ in range(4)]
     assert [bool(answer) for answer in answers] == [True, True, False, False]
+    assert await ask(app, udp.encode_scrape(IDS.issue(ip, WALL), TX, [HASH]), ip=ip) == b""
+
+
+@pytest.mark.parametrize(
+    ("source", "believed", "told"),
+    [
+        (b"\x0a\0\0\1", True, b"\x08\x08\x08\x08"),
+        (b"\x0a\0\0\1", False, b"\x0a\0\0\1"),
+        (b"\x09\0\0\1", True, b"\x09\0\0\1"),  # a stranger could announce a victim
+    ],
+)
+async def test_an_address_in_the_packet_is_believed_as_one_in_a_query_would_be(source, believed, told):
+    app = make(Policy(claimed_ip=believed))
+    await ask(app, announcing(1, ip=source, claimed_ip=b"\x08\x08\x08\x08"), ip=source)
+    assert (await ask(app, announcing(2)))[20:] == told + (7001).to_bytes(2, "big")
 
 
 async def test_a_scrape_is_answered_in_its_order_up_to_74_hashes():

@@ -1,21 +1,34 @@
 """Each rule of the protocol has a test that its breach is refused."""
 
+import random
 import struct
 
 import pytest
+import zstandard
 
 from p2psync.bencoding import encode
 from p2psync.errors import LocalProtocolError, RemoteProtocolError
 from p2psync.wire import limits
+from p2psync.wire.buffers import BufferPool
 from p2psync.wire.connection import TRANSITIONS, Connection, State, Step, next_state
 from p2psync.wire.messages import Blocks, Bye, Have, HeadOffer, Hello, Kind, Message, Part, Ping, Want
 
 A, B = b"\xaa" * 32, b"\xbb" * 32
+UNSIZED = zstandard.ZstdCompressor(write_content_size=False).compress(bytes(64))
 HELLO = encode({b"agent": b"x", b"features": [], b"port": 0, b"version": 1})
 
 
 def frame(kind: int, body: bytes = b"", *, length: int | None = None) -> bytes:
     return struct.pack(">IB", len(body) + 1 if length is None else length, kind) + body
+
+
+def packed_blocks(size: int) -> bytes:
+    return zstandard.ZstdCompressor().compress(random.Random(1).randbytes(size))
+
+
+def packed(kind: int, body: bytes, *, length: int | None = None) -> bytes:
+    data = zstandard.ZstdCompressor().compress(body)
+    return frame(Kind.PACKED, struct.pack(">BI", kind, len(body) if length is None else length) + data)
 
 
 def part(id_: bytes, total: int, offset: int, payload: bytes = b"") -> bytes:
@@ -34,7 +47,7 @@ def feed(connection: Connection, data: bytes, *, step: int = 1 << 30) -> list[Me
 
 
 def ready(*, accepting: bool = True) -> Connection:
-    connection = Connection(accepting=accepting)
+    connection = Connection(accepting=accepting, buffers=BufferPool())
     if accepting:
         connection.send(Hello())
     feed(connection, frame(Kind.HELLO, HELLO))
@@ -44,7 +57,7 @@ def ready(*, accepting: bool = True) -> Connection:
 
 
 def test_two_connections_tied_together_hear_what_the_other_says():
-    server, client = Connection(accepting=True), Connection(accepting=False)
+    server, client = Connection(accepting=True, buffers=BufferPool()), Connection(accepting=False, buffers=BufferPool())
     assert feed(client, b"".join(server.send(Hello(listen_port=7)))) == [Hello(listen_port=7)]
     assert feed(server, b"".join(client.send(Hello(agent=b"me")))) == [Hello(agent=b"me")]
     sent = [
@@ -80,6 +93,14 @@ def test_payload_is_never_overwritten_by_what_comes_later():
     assert bytes(first.blocks[0][1]) == b"1" * 100
 
 
+def test_what_came_compressed_counts_in_full():
+    connection = ready()
+    assert feed(connection, packed(Kind.PART, A + struct.pack(">II", 500_000, 0) + bytes(500_000))) == [
+        Blocks([(A, bytes(500_000))])
+    ]
+    assert 500_000 < connection.payload_bytes < 500_050
+
+
 def test_a_new_first_part_abandons_an_unfinished_block():
     connection = ready()
     data = part(A, 4, 0, b"ab") + frame(Kind.PART, B + struct.pack(">II", 2, 0) + b"cd")
@@ -88,7 +109,7 @@ def test_a_new_first_part_abandons_an_unfinished_block():
 
 def test_unknown_types_and_keys_are_skipped():
     body = encode({b"agent": b"x", b"features": [b"?"], b"future": [1], b"port": 0, b"version": 9})
-    connection = Connection(accepting=True)
+    connection = Connection(accepting=True, buffers=BufferPool())
     connection.send(Hello())
     assert feed(connection, frame(Kind.HELLO, body)) == [Hello(9, (b"?",), b"x", 0)]
     assert feed(connection, frame(77, b"future") + frame(Kind.PING)) == [Ping()]
@@ -136,6 +157,17 @@ def test_unknown_types_and_keys_are_skipped():
         (frame(Kind.BYE, b"de"), "reason"),
         (frame(Kind.BYE, length=limits.MAX_BYE_BYTES + 2), "type 10"),
         (frame(Kind.BYE, encode({b"reason": b""})) + frame(Kind.PING), "CLOSED"),
+        (frame(Kind.PACKED, struct.pack(">BI", Kind.BLOCKS, 1)), "compressed frame of 5"),
+        (frame(Kind.PACKED, length=(1 << 20) + 7), "type 11"),
+        (frame(Kind.PACKED, struct.pack(">BI", Kind.BLOCKS, 10) + b"junk of some length"), "damaged"),
+        (packed(Kind.BLOCKS, bytes(100), length=99), "not of 99"),
+        (packed(Kind.BLOCKS, bytes((1 << 20) + 1024 * 36 + 5)), "type 5"),
+        (packed(Kind.WANT, A), "type 3"),
+        (packed(Kind.BLOCKS, bytes(100)), "cannot hold"),
+        (packed(Kind.PART, A), "a part of 32"),
+        (packed(Kind.PART, A + struct.pack(">II", 5, 1) + b"1"), "does not continue"),
+        (frame(Kind.PACKED, struct.pack(">BI", Kind.BLOCKS, 64) + UNSIZED), "not of 64"),
+        (frame(Kind.PACKED, struct.pack(">BI", Kind.BLOCKS, 64) + packed_blocks(64)[:-5]), "damaged"),
         (frame(77, length=limits.MAX_UNKNOWN_BYTES + 2), "type 77"),
         (frame(77) * (limits.MAX_UNKNOWN_FRAMES + 1), "unknown here"),
     ],
@@ -156,7 +188,7 @@ def test_a_breach_of_the_protocol_is_refused(breach, sentence):
     ],
 )
 def test_a_bad_hello_is_refused(hello):
-    connection = Connection(accepting=True)
+    connection = Connection(accepting=True, buffers=BufferPool())
     connection.send(Hello())
     with pytest.raises(RemoteProtocolError):
         feed(connection, frame(Kind.HELLO, hello))
@@ -164,7 +196,7 @@ def test_a_bad_hello_is_refused(hello):
 
 @pytest.mark.parametrize("kind", [kind for kind in [*Kind, 77] if kind not in (Kind.HELLO, Kind.BYE)])
 def test_a_stranger_that_has_not_said_hello_makes_us_keep_nothing(kind):
-    connection = Connection(accepting=True)
+    connection = Connection(accepting=True, buffers=BufferPool())
     connection.send(Hello())
     body = A + struct.pack(">II", 4, 0) if kind == Kind.PART else b""
     with pytest.raises(RemoteProtocolError, match="OPENING"):
@@ -173,7 +205,7 @@ def test_a_stranger_that_has_not_said_hello_makes_us_keep_nothing(kind):
 
 def test_the_dialler_may_not_speak_before_it_has_heard_the_other_side():
     with pytest.raises(LocalProtocolError, match="WAITING"):
-        Connection(accepting=False).send(Hello())
+        Connection(accepting=False, buffers=BufferPool()).send(Hello())
 
 
 @pytest.mark.parametrize("message", [Hello(), Want([A] * 5000), HeadOffer(bytes(100_000))])

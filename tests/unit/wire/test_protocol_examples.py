@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import p2psync.wire
+from p2psync.wire.buffers import BufferPool
 from p2psync.wire.connection import Connection
 from p2psync.wire.messages import (
     Blocks,
@@ -17,6 +18,7 @@ from p2psync.wire.messages import (
     Hello,
     Kind,
     Missing,
+    Packed,
     Part,
     Ping,
     Pong,
@@ -38,6 +40,7 @@ MESSAGES = {
     "ping": Ping(),
     "pong": Pong(),
     "bye": Bye(Farewell.CLOSING),
+    "packed": Packed(Kind.BLOCKS, 56, bytes.fromhex("28b52ffd20389d00005800000001aa000000106869020039b934400b")),
 }
 
 
@@ -50,14 +53,14 @@ def examples() -> dict[str, bytes]:
 
 
 def ready() -> Connection:
-    connection = Connection(accepting=True)
+    connection = Connection(accepting=True, buffers=BufferPool())
     connection.send(Hello())
     return connection
 
 
 @pytest.mark.parametrize("name", MESSAGES)
 def test_what_we_send_is_what_the_protocol_page_shows(name):
-    connection = Connection(accepting=True)
+    connection = Connection(accepting=True, buffers=BufferPool())
     if name != "hello":
         connection.send(Hello())
     assert b"".join(connection.send(MESSAGES[name])).hex() == examples()[name].hex()

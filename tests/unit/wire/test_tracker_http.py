@@ -190,6 +190,7 @@ def test_a_list_of_dictionaries_has_addresses_as_text():
         {b"ip": b"1.2.3.5", b"peer id": b"B" * 20, b"port": 1},
     ]
     assert all(b"peer id" not in peer for peer in decode(encode_peer_list(b"\1\2\3\4\x1a\xe1")))
+    assert decode(encode_peer_list(bytes(15) + b"\1\x1a\xe1", entry_bytes=18)) == [{b"ip": b"::1", b"port": 6881}]
 
 
 def test_our_answer_is_read_as_it_was_meant():

@@ -31,6 +31,14 @@ def test_an_announce_is_read_as_it_was_meant():
     assert udp.parse_announce(GOLDEN + b"anything") == ANNOUNCE
 
 
+def test_an_address_may_be_claimed():
+    claiming = ANNOUNCE._replace(claimed_ip=b"\x0a\0\0\1")
+    assert udp.encode_announce(CID, TX, claiming) == GOLDEN[:84] + b"\x0a\0\0\1" + GOLDEN[88:]
+    assert udp.parse_announce(udp.encode_announce(CID, TX, claiming)) == claiming
+    six = ANNOUNCE._replace(claimed_ip=bytes(15) + b"\1")  # there is no room for it
+    assert udp.encode_announce(CID, TX, six) == GOLDEN
+
+
 def test_numwant_is_signed():
     assert udp.parse_announce(GOLDEN[:92] + b"\xff" * 4 + GOLDEN[96:]).numwant == -1
 

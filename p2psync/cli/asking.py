@@ -1,0 +1,38 @@
+"""Commands that ask a running process: peers, status, limit."""
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from p2psync.cli.tables import limit_lines, peer_lines, status_lines
+from p2psync.node.control import ask_control
+from p2psync.node.peer_table import PeerRow
+from p2psync.store.folder_state import STATE_NAME
+
+
+def ask(directory: Path, state_directory: Path | None, question: Mapping[str, Any], *, as_json: bool) -> None:
+    """Ask the process that is at work on a folder, and print its answer.
+
+    Raises:
+        UnreachableError: There is none.
+        ConfigError: It does not take the question.
+    """
+    answer = ask_control(state_directory or directory / STATE_NAME, question)
+    if as_json:
+        sys.stdout.write(json.dumps({"event": question["command"]} | answer) + "\n")
+    else:
+        sys.stdout.write("".join(f"{line}\n" for line in _LINES[question["command"]](answer)))
+
+
+def _peers(answer: Mapping[str, Any]) -> Sequence[str]:
+    rows = [PeerRow(**row) for row in answer["peers"]]
+    return [*(peer_lines(rows) or ["nobody is linked"]), f"sent so far: {answer['copies_sent']:.2f} times the folder"]
+
+
+_LINES: Mapping[str, Callable[[Mapping[str, Any]], Sequence[str]]] = {
+    "peers": _peers,
+    "status": status_lines,
+    "limit": lambda answer: limit_lines(answer["limits"]),
+}

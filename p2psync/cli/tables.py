@@ -1,0 +1,85 @@
+"""Lines for people: sizes, and what peers, status and limits look like."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from p2psync.node.peer_table import PeerRow
+
+_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+_LIMIT_NAMES = {"up": "send", "down": "receive", "peer_up": "send to each peer", "peer_down": "receive from each peer"}
+
+
+def show_bytes(count: float) -> str:
+    """Return a size as people read it, in powers of ten."""
+    for unit in _UNITS[:-1]:
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} {_UNITS[-1]}"
+
+
+def printable(text: str) -> str:
+    """Keep a name that is not text, or holds control characters, from confusing the terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
+
+
+def peer_lines(rows: Sequence[PeerRow]) -> list[str]:
+    """Return a line a peer, in columns: where, what it has, what it gives and takes, what goes on."""
+    return _aligned([_peer_cells(row) for row in rows])
+
+
+def status_lines(status: Mapping[str, Any]) -> list[str]:
+    """Return what `p2psync status` prints."""
+    done = f"{status['state']}: {show_bytes(status['done_bytes'])} of {show_bytes(status['total_bytes'])}"
+    sent = f"{show_bytes(status['uploaded_bytes'])}, {status['copies_sent']:.2f} times the folder"
+    cells = [
+        ["folder", printable(status["folder"])],
+        ["version", str(status["seq"] or "none yet")],
+        ["work", done],
+        ["fetched", show_bytes(status["fetched_bytes"])],
+        ["sent", sent],
+        ["peers", f"{status['peers']} linked, {status['addresses']} addresses known"],
+        *([["waits", printable(status["waiting_for"])]] if status["waiting_for"] else []),
+        *(["found by", printable(f"{where}: {outcome}")] for where, outcome in status["sources"].items()),
+        ["listens on", status["listen"]],
+    ]
+    return _aligned(cells) + limit_lines(status["limits"])
+
+
+def limit_lines(limits: Mapping[str, Any]) -> list[str]:
+    """Return the limits that are set, and whom they hold for."""
+    rows = [
+        [f"{name} at most", _rate(limits[key]["now"]), f"(set: {limits[key]['set']})"]
+        for key, name in _LIMIT_NAMES.items()
+        if limits[key]["set"]
+    ]
+    if not rows:
+        return ["no limits"]
+    reach = "they hold on the local network too" if limits["lan"] else "not for peers at private addresses"
+    return [*_aligned(rows), f"limits: {reach}"]
+
+
+def _peer_cells(row: PeerRow) -> list[str]:
+    held = "?" if row.held is None else f"{int(100 * row.held)} %"
+    return [
+        f"{'to' if row.direction == 'out' else 'from'} {row.address or row.device}",
+        f"has {held}",
+        f"gives {_rate(row.down_bytes_per_s)} ({show_bytes(row.received_bytes)}){_limit(row.down_limit)}",
+        f"takes {_rate(row.up_bytes_per_s)} ({show_bytes(row.sent_bytes)}){_limit(row.up_limit)}",
+        row.state + (f", owes {show_bytes(row.owes_bytes)}" if row.owes_bytes else ""),
+        printable(row.agent),
+    ]
+
+
+def _limit(rate: float | None) -> str:
+    return "" if rate is None else f" limit {_rate(rate)}"
+
+
+def _rate(rate: float | None) -> str:
+    return "without limit" if rate is None else f"{show_bytes(rate)}/s"
+
+
+def _aligned(rows: Iterable[Sequence[str]]) -> list[str]:
+    rows = list(rows)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -1,0 +1,116 @@
+"""What a running process answers to `peers`, `status` and `limit`."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+
+from p2psync.errors import ConfigError, P2PSyncError
+from p2psync.ids import BlockId
+from p2psync.manifest.tree import Manifest
+from p2psync.node.control import Answer, Question
+from p2psync.node.network import FolderNetwork
+from p2psync.node.peer_table import PeerRow, explain_standstill, peer_rows
+from p2psync.node.progress import snapshot
+from p2psync.node.timetable import Timetable, parse_timetable
+from p2psync.store.folder_state import FolderState
+from p2psync.sync.events import FolderProgress
+from p2psync.sync.heads import NewestHead
+
+TABLES = ("up", "down", "peer_up", "peer_down")
+
+
+class FolderAnswers:
+    """Answers for one folder.
+
+    Args:
+        folder: Its state.
+        network: Its peers.
+        newest: Its version.
+        progress: How far it is.
+    """
+
+    def __init__(
+        self, folder: FolderState, network: FolderNetwork, newest: NewestHead, progress: FolderProgress
+    ) -> None:
+        self._folder = folder
+        self._network = network
+        self._newest = newest
+        self._progress = progress
+        self._pages_of: tuple[BlockId | None, int] = (None, 0)
+
+    def answer(self, question: Question) -> Answer:
+        """Answer a question.
+
+        Raises:
+            ConfigError: It is none that we know, or asks for what cannot be.
+        """
+        commands: dict[object, Callable[[Question], Answer]] = {
+            "peers": lambda question: {"peers": [asdict(row) for row in self.peers()]} | self._supply(),
+            "status": self._status,
+            "limit": self._limit,
+        }
+        command = commands.get(question.get("command"))
+        if command is None:
+            raise ConfigError(f"this p2psync does not know the command {question.get('command')!r}")
+        return command(question)
+
+    def peers(self) -> list[PeerRow]:
+        """Return a row a peer."""
+        return peer_rows(self._network.swarm.statistics(), self._pages())
+
+    def _status(self, question: Question) -> Answer:
+        head = self._newest.head
+        numbers = self._network.swarm.statistics()
+        now = snapshot(self._progress, self._network)
+        return {
+            "folder": str(self._folder.root.resolve()),
+            "listen": str(self._network.listen),
+            **asdict(now),
+            "waiting_for": now.waiting_for or explain_standstill(self._progress.activity, numbers),
+            "root": head.root.hex() if head else "",
+            "seq": head.seq if head else 0,
+            "wasted_bytes": numbers.wasted_bytes,
+            "addresses": len(numbers.addresses),
+            "sources": dict(self._network.tracker_outcomes),
+            "limits": self._limits(),
+        } | self._supply()
+
+    def _supply(self) -> Answer:
+        """Return how often this node has sent the whole folder: the origin's figure of merit, best near 1."""
+        total = self._progress.total_bytes
+        sent = self._network.swarm.statistics().uploaded_bytes
+        return {"copies_sent": round(sent / total, 3) if total else 0.0}
+
+    def _limit(self, question: Question) -> Answer:
+        changes: dict[str, Timetable | bool] = {}
+        for name in TABLES:
+            text = question.get(name)
+            if isinstance(text, str):
+                changes[name] = parse_timetable(text, option="--" + name.replace("_", "-"))
+        if isinstance(lan := question.get("lan"), bool):
+            changes["lan"] = lan
+        if changes:
+            self._network.schedule.change(**changes)
+        return {"limits": self._limits()}
+
+    def _limits(self) -> Answer:
+        schedule = self._network.schedule
+        told: Answer = {
+            name: {"set": getattr(schedule.options, name).text, "now": getattr(schedule.limits.rates, name)}
+            for name in TABLES
+        }
+        return told | {"lan": schedule.options.lan}
+
+    def _pages(self) -> int:
+        """Return how many pages the newest manifest has, 0 while it is not here."""
+        head = self._newest.head
+        if head is None:
+            return 0
+        if self._pages_of[0] != head.root:
+            root = self._folder.pages.get([head.root]).get(head.root)
+            if root is None:
+                return 0
+            try:
+                self._pages_of = (head.root, len(Manifest.parse_untrusted(root).pages))
+            except P2PSyncError:
+                return 0  # the follower says what is wrong with it
+        return self._pages_of[1]

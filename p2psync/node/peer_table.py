@@ -1,0 +1,123 @@
+"""What each peer has, gives and takes, as rows to show; and why nothing comes. Pure."""
+
+from dataclasses import dataclass
+
+from p2psync.manifest.head import Standing
+from p2psync.swarm.statistics import LinkStatistics, SwarmStatistics
+from p2psync.sync.events import Activity
+
+STANDING_STILL_BYTES_PER_S = 1000.0
+"""What comes in below this is no transfer."""
+FULL_INTAKE_BYTES = 24 << 20
+"""So much that was received and waits for the disk says that the disk is what others wait for."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerRow:
+    """One linked peer.
+
+    Attributes:
+        address: Where it accepts links, empty if unknown.
+        device: The first 16 hex digits of its device id.
+        direction: `out` if we dialled it, `in` if it dialled us.
+        agent: What program it says it is.
+        held: How much of our version it holds, from 0 to 1; None if that is not known.
+        received_bytes: What it gave us so far, control messages included.
+        sent_bytes: What it was given.
+        down_bytes_per_s: What it gives now.
+        up_bytes_per_s: What it is given now.
+        down_limit: The limit for receiving from it, None without one.
+        up_limit: The limit for sending to it.
+        owes_bytes: What it was asked for and has not sent.
+        wants_blocks: What it asked us for and has not got.
+        state: A few words on what goes on.
+    """
+
+    address: str
+    device: str
+    direction: str
+    agent: str
+    held: float | None
+    received_bytes: int
+    sent_bytes: int
+    down_bytes_per_s: int
+    up_bytes_per_s: int
+    down_limit: float | None
+    up_limit: float | None
+    owes_bytes: int
+    wants_blocks: int
+    state: str
+
+
+def peer_rows(numbers: SwarmStatistics, pages: int) -> list[PeerRow]:
+    """Return a row a peer, who moves most first; `pages` is how many our manifest has, 0 if that is not known."""
+    links = sorted(numbers.links, key=lambda link: -(link.down_bytes_per_s + link.up_bytes_per_s))
+    return [_row(link, pages) for link in links]
+
+
+def explain_standstill(activity: Activity, numbers: SwarmStatistics) -> str:
+    """Say in a sentence why nothing comes although peers are there; empty if something does, or nothing is wanted."""
+    links = numbers.links
+    if activity not in (Activity.MANIFEST, Activity.FETCHING) or not links:
+        return ""
+    if sum(link.down_bytes_per_s for link in links) >= STANDING_STILL_BYTES_PER_S:
+        return ""
+    if numbers.unwritten_bytes >= FULL_INTAKE_BYTES:
+        return f"waiting for the disk here: {_megabytes(numbers.unwritten_bytes)} are received and not written"
+    owed = sum(link.in_flight_bytes for link in links)
+    if owed:
+        owing = [link for link in links if link.in_flight_bytes]
+        who = _name(owing[0]) if len(owing) == 1 else f"{len(owing)} peers"
+        return f"waiting for {who}: {_megabytes(owed)} are asked for and do not come"
+    if numbers.unassigned_tasks:
+        return f"waiting for somebody who has what is missing: none of the {len(links)} linked peers does"
+    return ""
+
+
+def _row(link: LinkStatistics, pages: int) -> PeerRow:
+    return PeerRow(
+        address=_name(link) if link.address else "",
+        device=link.device.hex()[:16],
+        direction="out" if link.dialled else "in",
+        agent=link.agent,
+        held=_held(link, pages),
+        received_bytes=link.received_bytes,
+        sent_bytes=link.sent_bytes,
+        down_bytes_per_s=round(link.down_bytes_per_s),
+        up_bytes_per_s=round(link.up_bytes_per_s),
+        down_limit=link.down_limit,
+        up_limit=link.up_limit,
+        owes_bytes=link.in_flight_bytes,
+        wants_blocks=link.wanted_blocks,
+        state=_state(link),
+    )
+
+
+def _held(link: LinkStatistics, pages: int) -> float | None:
+    if link.complete:
+        return 1.0
+    if not pages:
+        return None
+    return round(min(link.pages / pages, 0.999), 3)
+
+
+def _state(link: LinkStatistics) -> str:
+    if link.snubbed:
+        return "owes blocks and sends none"
+    if link.in_flight_bytes and link.wanted_blocks:
+        return "trades with us"
+    if link.in_flight_bytes:
+        return "held back by our limit" if link.is_paused and link.down_limit else "sends to us"
+    if link.wanted_blocks:
+        return "is sent to"
+    if link.standing is Standing.OLDER:
+        return "has an older version"
+    return "idle" if link.complete or link.standing else "has offered nothing yet"
+
+
+def _name(link: LinkStatistics) -> str:
+    return str(link.address or "a peer without an address")
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:.1f} MB"

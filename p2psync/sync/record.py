@@ -1,0 +1,120 @@
+"""Record: what a scan found, on its way into the index in batches."""
+
+import os
+from collections.abc import Callable, Collection
+
+from p2psync.manifest.entry import Entry, Kind
+from p2psync.store.database import Database
+from p2psync.store.index import FileIndex
+from p2psync.store.local_file import LocalFile
+from p2psync.sync.fingerprint import UNSETTLED, looks_like
+
+BATCH = 1000
+"""Changed paths a transaction: enough to make its cost vanish, few enough to hold in memory."""
+
+
+class IndexRecorder:
+    """Collects what differs from the index.
+
+    Args:
+        database: The folder's.
+        index: The same as files.
+        version_of: Gives the version vector of a changed path from the one it had (empty for a new path).
+        keeps_tombstones: Whether a path that is gone is remembered as deleted or forgotten.
+        on_changes: Told the keys of entries that are about to change, inside the transaction that changes them.
+
+    Attributes:
+        changed: How many entries were found to be new, different or gone.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        index: FileIndex,
+        version_of: Callable[[bytes], bytes],
+        on_changes: Callable[[Collection[bytes]], None],
+        *,
+        keeps_tombstones: bool,
+    ) -> None:
+        self.changed = 0
+        self._database = database
+        self._index = index
+        self._version_of = version_of
+        self._on_changes = on_changes
+        self._keeps_tombstones = keeps_tombstones
+        self._version_of_new = version_of(b"")
+        self._rows: list[tuple[int | None, Entry, bytes, bool]] = []
+        self._gone: dict[bytes, None] = {}
+        self._keys: list[bytes] = []
+
+    def note(self, entry: Entry, mark: bytes, local: LocalFile | None) -> None:
+        """Record what stands at a path, with its fingerprint, if the index says anything else."""
+        if local is None:
+            self._add(None, entry._replace(version=self._version_of_new), mark, ours=False)
+        elif local.entry._replace(version=b"") != entry:
+            ours = local.ours and _is_untouched(local, entry, mark)
+            self._add(local.number, entry._replace(version=self._version_of(local.entry.version)), mark, ours=ours)
+        elif mark != local.fingerprint:
+            self._rows.append((local.number, local.entry, mark, local.ours))
+            self._flush_full()
+
+    def note_gone(self, key: bytes) -> None:
+        """Record that nothing stands at a key any more, nor at any path below it."""
+        local = self._index.file_at(key)
+        if local is None or local.entry.kind is Kind.TOMBSTONE:
+            return
+        self.changed += 1
+        self._gone[key] = None
+        if local.entry.kind is Kind.DIRECTORY:
+            self.note_gone_below(local.entry.path)
+        self._flush_full()
+
+    def note_gone_below(self, directory: bytes) -> None:
+        """Record that nothing stands below a path any more."""
+        self._gone.update(dict.fromkeys(self._index.keys_below(directory)))
+
+    def flush(self) -> None:
+        """Put what has been collected into the index."""
+        if not self._rows and not self._gone:
+            return
+        with self._database.transaction():
+            if self._keys or self._gone:
+                self._on_changes([*self._keys, *self._gone])
+            self._index.put_files(self._rows)
+            if self._gone:
+                self._record_gone()
+        self._rows, self._gone, self._keys = [], {}, []
+
+    def _add(self, number: int | None, entry: Entry, mark: bytes, *, ours: bool) -> None:
+        self.changed += 1
+        self._keys.append(entry.key)
+        self._rows.append((number, entry, mark, ours))
+        self._flush_full()
+
+    def _flush_full(self) -> None:
+        if len(self._rows) >= BATCH or len(self._gone) >= BATCH:
+            self.flush()
+
+    def _record_gone(self) -> None:
+        tombstones: list[tuple[int | None, Entry, bytes, bool]] = []
+        if self._keeps_tombstones:
+            for key in self._gone:
+                local = self._index.file_at(key)
+                if local is not None and local.entry.kind is not Kind.TOMBSTONE:
+                    version = self._version_of(local.entry.version)
+                    entry = Entry(local.entry.parent, local.entry.name, Kind.TOMBSTONE, version=version)
+                    tombstones.append((local.number, entry, UNSETTLED, False))
+        self._index.remove_files(list(self._gone))
+        self._index.put_files(tombstones)
+
+
+def clamped_mtime_ns(status: os.stat_result) -> int:
+    """Return the time as the manifest can say it: some file systems know years after 2262 (2^63 ns)."""
+    return max(-(1 << 63), min(status.st_mtime_ns, (1 << 63) - 1))
+
+
+def _is_untouched(local: LocalFile, entry: Entry, mark: bytes) -> bool:
+    """Say whether what stands there is what was noted: by content, or, after a crash before the rename, looks."""
+    noted = local.entry
+    same_content = (noted.kind, noted.ids, noted.target) == (entry.kind, entry.ids, entry.target)
+    return same_content or looks_like(local.fingerprint, mark)

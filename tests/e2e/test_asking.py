@@ -1,0 +1,49 @@
+"""Asking a running process: peers, status, limit."""
+
+import json
+
+import pytest
+
+from tests.e2e.program import ask, eventually, get, share
+from tests.e2e.tree import make_random_file
+
+
+def asked(command, folder, *options):
+    told = ask(command, folder, *options, "--json")
+    assert told.returncode == 0, told.stderr
+    return json.loads(told.stdout)
+
+
+def test_both_sides_tell_of_each_other_while_they_work_and_take_a_limit(tmp_path):
+    make_random_file(tmp_path / "a/large", 30_000_000, seed=1)
+    with share(tmp_path / "a", "--limit-up", "3M") as sharer:
+        ready = sharer.wait_event("ready")
+        with get(ready["link"], tmp_path / "b") as getter:
+            getter.wait_event("progress", state="fetching")
+            eventually(lambda: 0.1 < (asked("peers", tmp_path / "a")["peers"][0]["held"] or 0) < 1, "a part is held")
+            (source,) = asked("peers", tmp_path / "b")["peers"]
+            assert (source["address"], source["direction"], source["held"]) == (ready["listen"], "out", 1.0)
+            assert 1e6 < source["down_bytes_per_s"] < 4e6
+            (taker,) = asked("peers", tmp_path / "a")["peers"]
+            assert (taker["direction"], taker["up_limit"]) == ("in", 3e6)
+            assert asked("status", tmp_path / "b")["state"] == "fetching"
+            changed = asked("limit", tmp_path / "a", "--up", "mon-sun 60M", "--peer-up", "50M")
+            assert changed["limits"]["up"] == {"set": "mon-sun 60M", "now": 60e6}
+            assert getter.complete()["seconds"] < 9
+        assert asked("status", tmp_path / "a")["copies_sent"] == pytest.approx(1.0, abs=0.02)
+        assert "sent so far: 1.0" in ask("peers", tmp_path / "a").stdout
+
+
+def test_a_limit_that_is_none_changes_nothing(tmp_path):
+    (tmp_path / "a").mkdir()
+    with share(tmp_path / "a", "--limit-up", "3M") as sharer:
+        sharer.wait_event("ready")
+        assert ask("limit", tmp_path / "a", "--up", "fast").returncode == 2
+        assert "send at most  3.0 MB/s" in ask("limit", tmp_path / "a").stdout
+
+
+@pytest.mark.parametrize("command", ["peers", "status", "limit"])
+def test_where_nothing_runs_a_sentence_says_so(tmp_path, command):
+    told = ask(command, tmp_path)
+    assert told.returncode == 3
+    assert "nothing is running" in told.stderr

@@ -1,0 +1,113 @@
+import json
+import os
+import socket
+import stat
+
+import pytest
+import trio
+
+from p2psync.errors import ConfigError, UnreachableError
+from p2psync.node.control import MAX_LINE_BYTES, SOCKET_NAME, ask_control, serve_control
+
+
+def echo(question):
+    if "fault" in question:
+        raise ConfigError(question["fault"])
+    return {"heard": dict(question)}
+
+
+def complain(sentence):
+    raise AssertionError(sentence)
+
+
+@pytest.fixture
+async def directory(tmp_path, nursery):
+    await serving(tmp_path, nursery)
+    return tmp_path
+
+
+async def serving(directory, nursery):
+    nursery.start_soon(serve_control, directory, echo, complain)
+    await trio.testing.wait_all_tasks_blocked()
+
+
+async def ask(directory, question):
+    return await trio.to_thread.run_sync(ask_control, directory, question)
+
+
+async def raw(directory, data):
+    """Say something to the socket, and return all that it answers."""
+    async with await trio.open_unix_socket(str(directory / SOCKET_NAME)) as stream:
+        try:
+            await stream.send_all(data)
+            await stream.send_eof()
+            return b"".join([part async for part in stream])
+        except trio.BrokenResourceError:
+            return b""
+
+
+async def test_a_question_is_answered(directory):
+    assert await ask(directory, {"command": "peers"}) == {"heard": {"command": "peers"}}
+
+
+async def test_an_error_is_told_in_a_sentence(directory):
+    with pytest.raises(ConfigError, match="too low"):
+        await ask(directory, {"fault": "too low"})
+
+
+@pytest.mark.parametrize("noise", [b"hello\n", b"[]\n", b"3\n", b"\xff\xfe\n", b"[" * 20_000 + b"\n", b"\n"])
+async def test_noise_is_answered_by_an_error_or_silence_and_harms_nobody(directory, noise):
+    answer = await raw(directory, noise)
+    assert not answer or "error" in json.loads(answer)
+    assert await ask(directory, {"a": 1}) == {"heard": {"a": 1}}
+
+
+@pytest.mark.parametrize("noise", [b"", b"{", b'{"a": 1}', b"x" * (MAX_LINE_BYTES + 1)])
+async def test_what_is_no_line_is_not_answered(directory, noise):
+    assert await raw(directory, noise) == b""
+
+
+async def test_who_asks_nothing_is_hung_up_on(directory, autojump_clock):
+    async with await trio.open_unix_socket(str(directory / SOCKET_NAME)) as stream:
+        with trio.fail_after(60):
+            assert await stream.receive_some() == b""
+
+
+async def test_nobody_else_may_connect(directory):
+    assert stat.S_IMODE((directory / SOCKET_NAME).stat().st_mode) == 0o600
+
+
+async def test_without_a_process_the_answer_is_a_sentence(tmp_path):
+    with pytest.raises(UnreachableError, match="nothing is running"):
+        ask_control(tmp_path, {})
+
+
+async def test_a_socket_that_a_killed_process_left_is_no_process_and_gives_way(tmp_path, nursery):
+    left = socket.socket(socket.AF_UNIX)
+    left.bind(str(tmp_path / SOCKET_NAME))
+    left.close()
+    with pytest.raises(UnreachableError):
+        ask_control(tmp_path, {})
+    await serving(tmp_path, nursery)
+    assert await ask(tmp_path, {}) == {"heard": {}}
+
+
+async def test_the_socket_is_gone_when_serving_ends(tmp_path):
+    async with trio.open_nursery() as nursery:
+        await serving(tmp_path, nursery)
+        nursery.cancel_scope.cancel()
+    assert not (tmp_path / SOCKET_NAME).exists()
+
+
+async def test_a_folder_deep_down_is_asked_too(tmp_path, nursery):
+    deep = tmp_path.joinpath(*["d" * 60] * 4)
+    deep.mkdir(parents=True)
+    await serving(deep, nursery)
+    assert await ask(deep, {}) == {"heard": {}}
+
+
+async def test_where_no_socket_can_be_made_that_is_said(tmp_path):
+    said = []
+    await serve_control(tmp_path / "missing", echo, said.append)
+    assert len(said) == 1
+    assert os.strerror(2) in said[0]

@@ -1,0 +1,100 @@
+from dataclasses import replace
+
+import pytest
+
+from p2psync.ids import DeviceId, PeerAddress
+from p2psync.manifest.head import Standing
+from p2psync.node.peer_table import FULL_INTAKE_BYTES, explain_standstill, peer_rows
+from p2psync.swarm.statistics import LinkStatistics, SwarmStatistics
+from p2psync.sync.events import Activity
+
+QUIET = LinkStatistics(
+    device=DeviceId(b"\xab" * 32),
+    address=PeerAddress("10.0.0.2", 4001),
+    dialled=True,
+    agent="p2psync/1",
+    standing=Standing.SAME,
+    complete=False,
+    pages=3.5,
+    received_bytes=10,
+    sent_bytes=20,
+    uploaded_bytes=5,
+    down_bytes_per_s=0.0,
+    up_bytes_per_s=0.0,
+    up_limit=None,
+    down_limit=None,
+    in_flight_bytes=0,
+    wanted_blocks=0,
+    is_paused=False,
+    snubbed=False,
+)
+
+
+def swarm(*links, **numbers):
+    counts = dict.fromkeys(
+        ["fetched_bytes", "wasted_bytes", "uploaded_bytes", "wrong_blocks", "unassigned_tasks", "unwritten_bytes"], 0
+    )
+    return SwarmStatistics(links=links, addresses=(), bans={}, **(counts | numbers))
+
+
+@pytest.mark.parametrize(
+    ("changes", "state"),
+    [
+        ({}, "idle"),
+        ({"standing": None}, "has offered nothing yet"),
+        ({"standing": None, "complete": True}, "idle"),
+        ({"standing": Standing.OLDER}, "has an older version"),
+        ({"in_flight_bytes": 1}, "sends to us"),
+        ({"in_flight_bytes": 1, "is_paused": True, "down_limit": 1e6}, "held back by our limit"),
+        ({"wanted_blocks": 1}, "is sent to"),
+        ({"wanted_blocks": 1, "in_flight_bytes": 1}, "trades with us"),
+        ({"snubbed": True, "in_flight_bytes": 1}, "owes blocks and sends none"),
+    ],
+)
+def test_the_state_says_what_goes_on(changes, state):
+    (row,) = peer_rows(swarm(replace(QUIET, **changes)), pages=7)
+    assert row.state == state
+
+
+@pytest.mark.parametrize(
+    ("changes", "pages", "held"),
+    [({}, 7, 0.5), ({"complete": True}, 0, 1.0), ({}, 0, None), ({"pages": 7.0}, 7, 0.999), ({"pages": 0}, 7, 0.0)],
+)
+def test_what_a_peer_holds_is_its_share_of_the_pages(changes, pages, held):
+    (row,) = peer_rows(swarm(replace(QUIET, **changes)), pages)
+    assert row.held == held
+
+
+def test_who_moves_most_comes_first():
+    rates = [(0.0, 5.0), (9.0, 0.0), (4.0, 3.0)]
+    links = [replace(QUIET, down_bytes_per_s=down, up_bytes_per_s=up) for down, up in rates]
+    assert [row.down_bytes_per_s for row in peer_rows(swarm(*links), 1)] == [9, 4, 0]
+
+
+OWING = replace(QUIET, in_flight_bytes=2_000_000)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "words"),
+    [
+        (swarm(QUIET, unassigned_tasks=3), "none of the 1 linked peers"),
+        (swarm(OWING), "waiting for 10.0.0.2:4001"),
+        (swarm(OWING, replace(OWING, address=None)), "waiting for 2 peers"),
+        (swarm(OWING, unwritten_bytes=FULL_INTAKE_BYTES), "the disk here"),
+    ],
+)
+def test_a_standstill_is_explained(numbers, words):
+    assert words in explain_standstill(Activity.FETCHING, numbers)
+
+
+@pytest.mark.parametrize(
+    ("activity", "numbers"),
+    [
+        (Activity.FETCHING, swarm(replace(OWING, down_bytes_per_s=5000.0))),
+        (Activity.FETCHING, swarm(unassigned_tasks=3)),
+        (Activity.SERVING, swarm(OWING)),
+        (Activity.APPLYING, swarm(QUIET, unwritten_bytes=FULL_INTAKE_BYTES)),
+    ],
+)
+def test_what_moves_or_waits_for_nobody_is_no_standstill(activity, numbers):
+    assert explain_standstill(activity, numbers) == ""
