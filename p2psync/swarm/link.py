@@ -112,6 +112,7 @@ class Link:
         device: Who the peer is.
         host: Where the peer is, if known.
         hello: What the peer said first.
+        wants: What the peer asked for.
         ending: Why the link ended, a sentence; empty while it lives.
         failure: The peer's fault that ended it, if it was one.
         is_paused: We do not read at present, as our own store lags or a limit is reached; the peer is not to blame for
@@ -315,12 +316,11 @@ class Link:
         while True:
             messages = await self._outbox.take()
             self._sending_since = began = trio.current_time()
-            before = self.uploaded_bytes
             sent_bytes = await self._write(messages)
             self._sending_since = None
             if isinstance(messages[-1], Blocks | Part | Packed):
                 took_s = trio.current_time() - began
-                self._frame_size.sent(self.uploaded_bytes - before, took_s)
+                self._frame_size.sent(payload_bytes(messages[-1]), took_s)
                 self._compressing.sent(sent_bytes, took_s)
 
     async def _write(self, messages: Sequence[Message]) -> int:
