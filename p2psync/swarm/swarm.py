@@ -30,6 +30,7 @@ from p2psync.swarm.statistics import (
 )
 from p2psync.swarm.tasks import Written
 from p2psync.swarm.throttle import Limits
+from p2psync.swarm.turnstile import Turnstile
 from p2psync.swarm.uploads import Dealt, WantQueue
 from p2psync.wire import compression, limits
 from p2psync.wire.buffers import BufferPool
@@ -77,6 +78,7 @@ class Swarm:
         self._downloads = Downloads(store, rng, on_written=self._on_written, on_wrong=self._on_wrong)
         self._offer = Offer()
         self._dealt = Dealt()
+        self._turnstile = Turnstile()
         self._heads = HeadQueue()
         self.pace = Pace()
         self._head_came = trio.Event()
@@ -195,7 +197,7 @@ class Swarm:
     def _new_link(self, stream: Stream, *, dialled: PeerAddress | None = None, host: str = "") -> Link:
         number, limited = next(self._numbers), self._context.limits
         link = Link(stream, self._buffers, number=number, dialled=dialled, host=host, limits=limited)
-        link.wants = WantQueue(self._dealt)
+        link.wants, link.turnstile = WantQueue(self._dealt), self._turnstile
         return link
 
     def _linked(self) -> list[DeviceId]:
