@@ -268,7 +268,12 @@ class Host:
     def _serve(self, peering: Peering) -> None:
         """Let a link wait for its turn to send, if there is anything to send and room for it."""
         wants = peering.wants
-        if wants and not peering.is_waiting and peering.out.waiting < (2 if wants.has_wants else 1):
+        if (
+            wants
+            and not peering.is_waiting
+            and not peering.out.is_cut
+            and peering.out.waiting < (2 if wants.has_wants else 1)
+        ):
             peering.is_waiting = True
             self._turns.append(peering)
             self._take_turns()
@@ -285,7 +290,7 @@ class Host:
             peering.is_waiting = False
             if peering.wants and not peering.out.is_cut:
                 self._send_frames(peering)
-            self._serve(peering)
+                self._serve(peering)
 
     def _end_patience(self) -> None:
         self._is_patient = False
