@@ -157,6 +157,8 @@ class Feature:
     """WISH is understood."""
     ZSTD = b"zstd"
     """PACKED is read."""
+    PROVISIONAL = b"provisional"
+    """Heads of format 2 are understood."""
 
 
 class Farewell:
