@@ -10,9 +10,9 @@ MIN_WINDOW_BYTES = 128 << 10
 """Keeps a peer of 50 KiB/s busy between two ticks."""
 MAX_WINDOW_BYTES = 32 << 20
 """Rate times round trip at 10 Gbit/s and 25 ms; all of it may become unwritten payload."""
-WINDOW_S = 0.5
-"""What a peer is asked for ahead, on top of two delays: it bridges two ticks, and is all that a slow peer may hold the
-end back by. More would commit us to the same blocks as everybody else."""
+WINDOW_S = 0.2
+"""What a peer is asked for ahead, on top of two delays: it bridges a pause of ours, and is all that a slow peer may
+hold the end back by. More would commit us to a peer for what another could send sooner."""
 MAX_DELAY_S = 2.0
 _NEW_SHARE = 0.4
 """Weight of the newest measurement: a change of rate is followed within a second."""

@@ -52,6 +52,11 @@ class Stream(Protocol):
     device: DeviceId
     """Who the other end is, proved by its certificate."""
 
+    @property
+    def remote_host(self) -> str:
+        """The IP address at the other end, empty if there is none."""
+        ...
+
     async def send_all(self, buffers: Sequence[Buffer]) -> None:
         """Send the buffers end to end. After a cancelled send the stream is unusable."""
         ...
@@ -107,6 +112,7 @@ class Link:
         device: Who the peer is.
         host: Where the peer is, if known.
         hello: What the peer said first.
+        wants: What the peer asked for.
         ending: Why the link ended, a sentence; empty while it lives.
         failure: The peer's fault that ended it, if it was one.
         is_paused: We do not read at present, as our own store lags or a limit is reached; the peer is not to blame for
@@ -129,7 +135,7 @@ class Link:
         self.number = number
         self.dialled = dialled
         self.device = stream.device
-        self.host = dialled.host if dialled is not None else host
+        self.host = host or stream.remote_host
         self.up_limit = Throttle(shared.limits, upward=True, host=self.host)
         self.down_limit = Throttle(shared.limits, upward=False, host=self.host)
         self.hello = Hello()
@@ -154,6 +160,15 @@ class Link:
         self._wanted = trio.Event()
         self._early: list[Message] = []
         self._scope = trio.CancelScope()
+
+    @property
+    def address(self) -> PeerAddress | None:
+        """Where the peer accepts links, as far as we know."""
+        if self.dialled is not None:
+            return self.dialled
+        if self.host and self.hello.listen_port:
+            return PeerAddress(self.host, self.hello.listen_port)
+        return None
 
     @property
     def payload_bytes(self) -> int:
@@ -301,12 +316,11 @@ class Link:
         while True:
             messages = await self._outbox.take()
             self._sending_since = began = trio.current_time()
-            before = self.uploaded_bytes
             sent_bytes = await self._write(messages)
             self._sending_since = None
             if isinstance(messages[-1], Blocks | Part | Packed):
                 took_s = trio.current_time() - began
-                self._frame_size.sent(self.uploaded_bytes - before, took_s)
+                self._frame_size.sent(payload_bytes(messages[-1]), took_s)
                 self._compressing.sent(sent_bytes, took_s)
 
     async def _write(self, messages: Sequence[Message]) -> int:
@@ -358,11 +372,11 @@ class Link:
             return [None] * len(ids)  # the peer may find them elsewhere; whoever writes will say what is wrong here
 
 
-def describe_link(link: Link, *, address: PeerAddress | None, complete: bool, in_flight_bytes: int) -> LinkStatistics:
+def describe_link(link: Link, *, complete: bool, in_flight_bytes: int) -> LinkStatistics:
     """Return what there is to know of a link now; what only its swarm knows is given."""
     return LinkStatistics(
         device=link.device,
-        address=address,
+        address=link.address,
         dialled=link.dialled is not None,
         agent=link.hello.agent.decode("utf-8", "replace"),
         standing=link.standing,

@@ -16,9 +16,22 @@ Letter = tuple[int, Want | Wish | Cancel]
 """A message, and the number of the link that it is for."""
 
 
-@dataclass(eq=False, slots=True)
-class _Link:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A peer that may be asked.
+
+    Attributes:
+        name: What everybody calls it: its device id.
+        holdings: What it announced.
+        flow: How fast it sends.
+        deals: It takes wishes.
+        is_open: Says whether its link still lives.
+    """
+
+    name: bytes
+    holdings: Holdings
     flow: PeerFlow
+    deals: bool
     is_open: Callable[[], bool]
 
 
@@ -31,7 +44,7 @@ class Requests:
 
     def __init__(self, rng: random.Random) -> None:
         self.picker = Picker(rng)
-        self._links: dict[int, _Link] = {}
+        self._links: dict[int, Asked] = {}
         self._letters: list[Letter] = []
 
     def collect(self) -> list[Letter]:
@@ -41,12 +54,10 @@ class Requests:
 
     # --- links --------------------------------------------------------------------------------------------------------
 
-    def link_up(
-        self, number: int, holdings: Holdings, flow: PeerFlow, *, deals: bool, is_open: Callable[[], bool]
-    ) -> None:
-        """A link may be asked from now on, as long as it `is_open`; with `deals` the peer takes wishes."""
-        self._links[number] = _Link(flow, is_open)
-        self.picker.add_peer(number, holdings, deals=deals)
+    def link_up(self, number: int, asked: Asked) -> None:
+        """A link may be asked from now on."""
+        self._links[number] = asked
+        self.picker.add_peer(number, asked.holdings, name=asked.name, deals=asked.deals)
 
     def link_down(self, number: int, now: float) -> None:
         """What a link owed is asked from others."""
@@ -150,7 +161,9 @@ class Requests:
             ids += taken
             size, count = picker.in_flight(number)
         if not ids and not size:
-            ids = picker.duplicate(number, now)
+            ids, unneeded = picker.steal(number, now)
+            self.cancel(unneeded)
+            ids = ids or picker.duplicate(number, now)
         self._post(number, Want, ids)
         return ids
 

@@ -11,6 +11,7 @@ from p2psync.blocks.need import PageHolding, Run
 from p2psync.errors import IntegrityError, RemoteProtocolError
 from p2psync.ids import BlockId, DeviceId, PeerAddress
 from p2psync.store.threaded import ThreadedStore
+from p2psync.swarm.acquaintances import Acquaintances
 from p2psync.swarm.dialler import Dial, Dialler
 from p2psync.swarm.downloads import Downloads
 from p2psync.swarm.flow import Pulse
@@ -31,7 +32,7 @@ from p2psync.swarm.statistics import (
 from p2psync.swarm.tasks import Written
 from p2psync.swarm.throttle import Limits
 from p2psync.wire import limits
-from p2psync.wire.messages import Blocks, Farewell, Feature, Have, HeadOffer, Hello, Message, Missing, Ping
+from p2psync.wire.messages import Blocks, Farewell, Feature, Have, HeadOffer, Hello, Message, Missing, Peers, Ping
 
 TICK_S = 0.5
 """How often links are measured."""
@@ -73,6 +74,7 @@ class Swarm:
         self._book = PeerBook(rng)
         self._dialler = Dialler(self._book, context.dial, linked=self._linked, run_link=self._run_dialled)
         self._downloads = Downloads(store, rng, on_written=self._on_written, on_wrong=self._on_wrong)
+        self._acquaintances = Acquaintances(self._book, rng)
         self._offer = Offer()
         self._heads = HeadQueue()
         self.pace = Pace()
@@ -184,15 +186,16 @@ class Swarm:
         """
         await self._downloads.fetch(root, ids)
 
-    async def fetch_runs(self, root: BlockId, runs: AsyncIterable[Sequence[Run]]) -> None:
+    async def fetch_runs(self, root: BlockId, runs: AsyncIterable[Sequence[Run]], *, in_order: bool = False) -> None:
         """Fetch file blocks of a manifest; return when the store has accepted all.
 
-        `runs` is asked for the next batch when few blocks are unassigned, so a batch should be some 100 runs.
+        `runs` is asked for the next batch when few blocks are unassigned, so a batch should be some 100 runs. With
+        `in_order` they are asked for as they come, else rarest first.
 
         Raises:
             StoreError: They cannot be kept.
         """
-        await self._downloads.fetch_runs(root, runs)
+        await self._downloads.fetch_runs(root, runs, in_order=in_order)
 
     # --- links --------------------------------------------------------------------------------------------------------
 
@@ -226,7 +229,8 @@ class Swarm:
 
     def _hello(self) -> Hello:
         agent, port = self._context.agent.encode(), self._context.listen_port
-        return Hello(features=(Feature.WISH, Feature.ZSTD, Feature.PROVISIONAL), agent=agent, listen_port=port)
+        features = (Feature.PEERS, Feature.PROVISIONAL, Feature.WISH, Feature.ZSTD)
+        return Hello(features=features, agent=agent, listen_port=port)
 
     def _refusal(self, link: Link) -> bytes:
         """Return why a link is not wanted, or nothing."""
@@ -271,12 +275,13 @@ class Swarm:
         return old if we_dialled_new == ours_stays else new
 
     async def _live(self, link: Link) -> None:
-        address = self._address_of(link)
+        address = link.address
         if address is not None:
             self._book.add([address], trio.current_time())
             self._book.linked(address, link.device)
         self._links[link.number] = link
         self._downloads.link_up(link)
+        self._acquaintances.link_up(link, trio.current_time())
         self._context.on_event(LinkUp(link.device, address))
         try:
             self._introduce(link)
@@ -285,15 +290,9 @@ class Swarm:
             link.close("this side stops")
             del self._links[link.number]
             self._downloads.link_down(link)
+            self._acquaintances.link_down(link)
             self._uploaded_bytes += link.uploaded_bytes
             self._context.on_event(LinkDown(link.device, address, link.ending))
-
-    def _address_of(self, link: Link) -> PeerAddress | None:
-        if link.dialled is not None:
-            return link.dialled
-        if link.host and link.hello.listen_port:
-            return PeerAddress(link.host, link.hello.listen_port)
-        return None
 
     def _on_wrong(self, link: Link) -> None:
         sentence = "it sent a block whose bytes are not what its id says"
@@ -303,7 +302,7 @@ class Swarm:
     def _ban(self, link: Link, reason: str) -> None:
         """Have no link with a device again; also where its link is gone by the time its fault is found."""
         if not self._book.is_banned(link.device):
-            self._book.ban(link.device, self._address_of(link), reason)
+            self._book.ban(link.device, link.address, reason)
             self._context.on_event(PeerBanned(link.device, reason))
 
     def _introduce(self, link: Link) -> None:
@@ -315,7 +314,6 @@ class Swarm:
     def _describe(self, link: Link) -> LinkStatistics:
         return describe_link(
             link,
-            address=self._address_of(link),
             complete=self._offer.root in link.holdings.complete,
             in_flight_bytes=self._downloads.in_flight_bytes(link),
         )
@@ -337,6 +335,9 @@ class Swarm:
                 self._heard_head(link, head)
             case Missing():
                 self._downloads.heard_missing(link, message)
+            case Peers(addresses):
+                self._acquaintances.heard(link, addresses, trio.current_time())
+                self._dialler.look_again()
 
     def _heard_have(self, link: Link, have: Have) -> None:
         grown = link.holdings.hear(have)
@@ -389,6 +390,7 @@ class Swarm:
             if now - told_at >= TELL_COMPLETE_S:
                 told_at = now
                 self._tell_complete()
+            self._acquaintances.tell(self._links.values(), now)
             for link in list(self._links.values()):
                 match link.tick(now):
                     case Pulse.DEAD:

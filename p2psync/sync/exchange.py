@@ -42,8 +42,11 @@ class BlockFetcher(Protocol):
         """Return when the store has these blocks of a manifest: its root, or pages."""
         ...
 
-    async def fetch_runs(self, root: BlockId, runs: AsyncIterable[Sequence[Run]]) -> None:
-        """Return when all runs have been written; takes more from `runs` only as it comes to need them."""
+    async def fetch_runs(self, root: BlockId, runs: AsyncIterable[Sequence[Run]], *, in_order: bool = False) -> None:
+        """Return when all runs have been written; takes more from `runs` only as it comes to need them.
+
+        With `in_order` they are asked for in the order in which they come, else in whatever is best for all.
+        """
         ...
 
     def hold(self, root: BlockId, holdings: Mapping[BlockId, PageHolding]) -> None:

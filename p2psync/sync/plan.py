@@ -16,6 +16,7 @@ from p2psync.store.folder_state import FolderState
 from p2psync.store.local_file import LocalFile
 from p2psync.store.staging import StagedFile, wanted_slots
 from p2psync.sync.apply import FolderWriter
+from p2psync.sync.choice import NOTHING, PathChoice
 from p2psync.sync.cuts import CutHints
 from p2psync.sync.paths import PathGate
 from p2psync.sync.reconcile import Decision, Step, reconcile
@@ -64,6 +65,7 @@ class Planner:
         writer: Makes what needs no blocks.
         gate: Refuses paths.
         checkpoint: Called for every page; may raise to give up.
+        first: Which files are planned, and so fetched, before all others.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Planner:
         writer: FolderWriter,
         gate: PathGate,
         checkpoint: Callable[[], None],
+        first: PathChoice = NOTHING,
     ) -> None:
         self.totals = PlanTotals()
         self._manifest = manifest
@@ -81,15 +84,25 @@ class Planner:
         self._writer = writer
         self._gate = gate
         self._checkpoint = checkpoint
+        self._first = first
+        self._is_early = False
         self._listed = CutHints(manifest, folder.pages)
 
-    def groups(self) -> Iterator[GroupPlan]:
-        """Plan the manifest, a page at a time, or as many as one huge file fills.
+    def passes(self) -> Iterator[Iterator[GroupPlan]]:
+        """Plan the manifest: once, or once for what comes first and once for the rest. Each plan is to be used up.
 
         Raises:
             RemoteProtocolError: A page breaks the format, or is not the one that the root promises.
             StoreError: The disk failed or is full.
         """
+        if self._first:
+            gate, self._gate, self._is_early = self._gate, PathGate(folds=self._gate.folds), True
+            yield self._groups()
+            self._gate, self._is_early = gate, False
+        yield self._groups()
+
+    def _groups(self) -> Iterator[GroupPlan]:
+        """Plan a page at a time, or as many as one huge file fills."""
         at = 0
         ids, firsts = self._manifest.pages, self._manifest.first_keys
         first: bytes | None = b""
@@ -115,7 +128,8 @@ class Planner:
         entries = list(join_continuations(record for _, page in group for record in page.records))
         admitted = [entry for entry in entries if self._admit(entry)]
         starts = _block_starts(entries)
-        decisions = list(reconcile(admitted, self._folder.index.files_between(first, end)))
+        compared = reconcile(admitted, self._folder.index.files_between(first, end))
+        decisions = [decision for decision in compared if self._is_due(decision.entry)]
         made = [entry for step, entry, _ in decisions if step is Step.MAKE and entry and entry.kind is not Kind.FILE]
         self._writer.make(made)
         to_begin: list[Entry] = []
@@ -126,17 +140,25 @@ class Planner:
         self._writer.flush()
         missing = {starts[file.entry.key] + slot for file in begun for slot, _ in wanted_slots(file)}
         unmade = {entry.key for entry in to_begin} - {file.entry.key for file in begun}
-        unmade |= set(starts) - {entry.key for entry in admitted}
+        unmade |= set(starts) - {entry.key for entry in admitted if self._is_due(entry)}
         for entry in entries:
             if entry.key in unmade:
                 missing.update(range(starts[entry.key], starts[entry.key] + len(entry.lengths) // 4))
         return GroupPlan(list(_runs(group, set(awaited))), _holdings(group, missing))
 
+    def _is_due(self, entry: Entry | None) -> bool:
+        """Say whether a path is planned in this pass: directories in every one, as files need them."""
+        if not self._first:
+            return True
+        if entry is None:
+            return not self._is_early
+        return entry.kind is Kind.DIRECTORY or self._first.holds(entry.path) is self._is_early
+
     def _admit(self, entry: Entry) -> bool:
         try:
             self._gate.admit(entry)
         except PathError as problem:
-            if entry.kind is not Kind.TOMBSTONE:
+            if entry.kind is not Kind.TOMBSTONE and not self._is_early:
                 self._writer.problems.append(problem)
             return False
         return True

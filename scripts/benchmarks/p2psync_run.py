@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.data import forget_state
-from benchmarks.report import Figures
+from benchmarks.report import Figures, with_totals
 from benchmarks.watched import Watched
 
 PROGRAM = (sys.executable, Path(sys.executable).with_name("p2psync"))
@@ -45,15 +45,16 @@ def share_again_and_get(source: Path, target: Path) -> Figures:
             _, matched = getter.wait_event("matched")
             receiver = getter.figures("receiver")
         sender = sharer.figures("sender")
-    return {
-        "scan_s": scan_s,
-        "transfer_s": transfer_s,
-        "total_s": scan_s + transfer_s,
-        "inner_transfer_s": matched["seconds"],
-        "fetched_bytes": matched["fetched_bytes"],
-        **sender,
-        **receiver,
-    }
+    return with_totals(
+        {
+            "scan_s": scan_s,
+            "transfer_s": transfer_s,
+            "inner_transfer_s": matched["seconds"],
+            "fetched_bytes": matched["fetched_bytes"],
+            **sender,
+            **receiver,
+        }
+    )
 
 
 def time_until_ready(source: Path) -> float:

@@ -1,5 +1,6 @@
 """One peer: the swarm's own decisions, and lines in place of sockets."""
 
+import hashlib
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from p2psync.ids import BlockId
 from p2psync.swarm.flow import PeerFlow
 from p2psync.swarm.holdings import Holdings
 from p2psync.swarm.offer import Offer, announce_delay_s
-from p2psync.swarm.requests import Requests
+from p2psync.swarm.requests import Asked, Requests
 from p2psync.swarm.tasks import Job
 from p2psync.swarm.uploads import Dealt, FrameSize, WantQueue, frames
 from p2psync.wire.messages import Blocks, Cancel, Have, HeadOffer, Message, Missing, Part, Want, Wish
@@ -142,7 +143,8 @@ class Host:
             end.out = Wire(host.line, end.other.line, delay_s, end.other._hearer(end.back), host._drainer(end))
         for host, end in ((self, ours), (other, theirs)):
             host.peerings[end.number] = end
-            host.requests.link_up(end.number, end.holdings, end.flow, deals=True, is_open=lambda: True)
+            name = hashlib.sha256(b"%d" % end.number).digest()
+            host.requests.link_up(end.number, Asked(name, end.holdings, end.flow, deals=True, is_open=lambda: True))
         for host, end in ((self, ours), (other, theirs)):
             host._say(end, HeadOffer(host.folder.root))
             for have in host.offer.everything():
@@ -171,7 +173,6 @@ class Host:
     # --- what is heard ------------------------------------------------------------------------------------------------
 
     def _hear(self, peering: Peering, message: Message) -> None:
-        now = self.clock.now
         match message:
             case Blocks():
                 self._hear_blocks(peering, message)
@@ -179,14 +180,10 @@ class Host:
                 if offset + len(payload) == total:
                     self._hear_blocks(peering, Blocks([(id_, _NOTHING[:total])]))
             case Have():
-                grown = peering.holdings.hear(message)
-                if message.complete or message.gone:
-                    self.requests.holdings_shrank(peering.number, now)
-                if grown:
-                    self.requests.holdings_grew(peering.number, grown, now)
+                self._hear_have(peering, message)
             case HeadOffer(head):
                 peering.holdings.offer(BlockId(head))
-                self.requests.holdings_shrank(peering.number, now)
+                self.requests.holdings_shrank(peering.number, self.clock.now)
             case Want(ids):
                 peering.wants.want(ids)
                 self._serve(peering)
@@ -196,8 +193,15 @@ class Host:
             case Cancel(ids):
                 peering.wants.drop(ids)
             case Missing(ids):
-                self.requests.missing(peering.number, ids, now)
+                self.requests.missing(peering.number, ids, self.clock.now)
         self._send_letters()
+
+    def _hear_have(self, peering: Peering, have: Have) -> None:
+        grown = peering.holdings.hear(have)
+        if have.complete or have.gone:
+            self.requests.holdings_shrank(peering.number, self.clock.now)
+        if grown:
+            self.requests.holdings_grew(peering.number, grown, self.clock.now)
 
     def _hear_blocks(self, peering: Peering, message: Blocks) -> None:
         expected = self.requests.received(peering.number, [id_ for id_, _ in message.blocks], self.clock.now)

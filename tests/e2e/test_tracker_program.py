@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import resource
 import signal
 import socket
 import ssl
@@ -39,6 +40,12 @@ def test_it_says_where_it_listens_and_serves_there():
         assert event["listen"] == event["http"][0]
         assert b"8:intervali" in announce(event["listen"])
         assert tracker.events[0] is event
+
+
+def test_it_takes_as_many_open_files_as_it_may():
+    with serve(*("--listen", "127.0.0.1:0"), prefix=("prlimit", "--nofile=64:4000")) as tracker:
+        tracker.wait_event("listening")
+        assert resource.prlimit(tracker.pid, resource.RLIMIT_NOFILE) == (4000, 4000)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])

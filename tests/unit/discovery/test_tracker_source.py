@@ -85,7 +85,7 @@ async def our_tracker(host="127.0.0.1"):
 
 
 @asynccontextmanager
-async def stub_tracker(answer):
+async def stub_tracker(answer, note_query=lambda query: None):
     """Serve `answer(announce)`, a dictionary or raw bytes; yield (URL, all announces so far)."""
     announces = []
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
@@ -94,7 +94,9 @@ async def stub_tracker(answer):
         request = b""
         while b"\r\n\r\n" not in request:
             request += await stream.receive_some()
-        announces.append((trio.current_time(), parse_announce_query(request.split()[1].partition(b"?")[2])))
+        query = request.split()[1].partition(b"?")[2]
+        note_query(query)
+        announces.append((trio.current_time(), parse_announce_query(query)))
         reply = answer(announces[-1][1])
         if reply is None:
             await trio.sleep_forever()
@@ -190,6 +192,29 @@ async def test_the_next_tier_is_asked_only_if_the_first_fails(mock_clock):
             peers.join(5001, ["http://127.0.0.1:1/announce"], [second])
             await peers.until(lambda: heard)
             assert "does not answer" in peers.reports[0][1]
+
+
+async def test_whoever_answered_is_asked_first_from_then_on(mock_clock):
+    dead = [f"http://127.0.0.1:{port}/announce" for port in (1, 2, 3)]
+    async with stub_tracker(lambda announce: {"interval": 5, "peers": b""}) as (alive, heard), swarm() as peers:
+        peers.join(5001, [*dead, alive])
+        await peers.until(lambda: len(heard) == 4)
+        asked = [url for url, _ in peers.reports]
+        assert len(asked) > asked.index(alive) + 1
+        assert set(asked[asked.index(alive) :]) == {alive}
+
+
+async def test_what_a_tracker_gave_us_to_say_is_said_to_it_and_kept_if_it_gives_nothing_new(mock_clock):
+    replies, queries = [{"tracker id": b"mine&"}, {}, {"tracker id": b"new"}, {}], []
+    rest = iter(replies)
+    async with (
+        stub_tracker(lambda announce: {"interval": 5, "peers": b"", **next(rest, {})}, queries.append) as (url, heard),
+        swarm() as peers,
+    ):
+        peers.join(5001, [url])
+        await peers.until(lambda: len(heard) == 4)
+        said = [query.partition(b"trackerid=")[2] for query in queries[:4]]
+        assert said == [b"", b"mine%26", b"mine%26", b"new"]
 
 
 async def test_a_tracker_that_does_not_answer_is_told_to_the_user_and_given_up_after_ten_seconds(mock_clock):

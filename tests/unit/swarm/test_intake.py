@@ -20,6 +20,7 @@ class Silent:
     """A stream on which nothing is ever said."""
 
     device = bytes(32)
+    remote_host = ""
 
 
 async def test_room_for_more_is_told_to_every_link_that_waits_for_it(nursery):

@@ -130,6 +130,23 @@ async def test_who_does_not_come_to_a_request_is_ended(running, part, mock_clock
         assert 4 < trio.current_time() - began < 15
 
 
+async def test_who_sends_a_request_drop_by_drop_is_ended_too(running, mock_clock):
+    mock_clock.rate = 20
+    async with running(request_s=5.0, idle_s=60.0) as server:
+        stream = await server.connect()
+        began = trio.current_time()
+        with pytest.raises(trio.BrokenResourceError):
+            await drip(stream)
+        assert 4 < trio.current_time() - began < 15
+
+
+async def drip(stream):
+    await stream.send_all(b"GET / HTTP/1.1\r\nA: ")
+    while True:
+        await stream.send_all(b"x")
+        await trio.sleep(0.5)
+
+
 async def test_a_connection_that_stays_silent_is_ended_later(running, mock_clock):
     mock_clock.rate = 20
     async with running(request_s=5.0, idle_s=40.0) as server:
