@@ -233,4 +233,4 @@ def _families(listeners: list[trio.SocketListener]) -> list[int]:
 
 
 def _judged(standing: Standing, head: Head) -> JudgedHead:
-    return JudgedHead(standing, head.seq, head.root)
+    return JudgedHead(standing, head.seq, head.root, head.provisional)

@@ -14,6 +14,8 @@ from p2psync.store.database import MOST_VARIABLES, Database
 from p2psync.store.local_file import LocalFile
 
 _PREFIX = struct.Struct(">q24x")
+_AGAIN = b"?"
+"""In front of a fingerprint: the content is to be read again."""
 _FILE_COLUMNS = "id, key, kind, mtime_ns, mode, cut, ids, lengths, target, version, fingerprint, ours"
 
 
@@ -123,6 +125,12 @@ class FileIndex:
     def set_fingerprints(self, marks: Sequence[tuple[bytes, int]]) -> None:
         """Record (fingerprint, number) of files whose state is known already."""
         self._database.execute_many("UPDATE files SET fingerprint = ? WHERE id = ?", marks)
+
+    def doubt(self, number: int) -> None:
+        """Have a file read again by the next scan, though it looks as it did: what it holds is not what it should."""
+        row = self._database.row("SELECT fingerprint FROM files WHERE id = ?", (number,))
+        if row is not None and row[0] and not row[0].startswith(_AGAIN):
+            self.set_fingerprints([(_AGAIN + row[0], number)])
 
     def remove_files(self, keys: Sequence[bytes]) -> None:
         """Forget paths and the places of their blocks."""

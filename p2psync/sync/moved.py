@@ -39,11 +39,7 @@ def moved_from(file: int, status: os.stat_result, index: FileIndex, gear_seed: i
 
 
 def _has_looks(entry: Entry, status: os.stat_result) -> bool:
-    return (
-        entry.kind is Kind.FILE
-        and entry.mtime_ns == clamped_mtime_ns(status)
-        and sum(block_lengths(entry.lengths)) == status.st_size
-    )
+    return entry.kind is Kind.FILE and entry.mtime_ns == clamped_mtime_ns(status) and entry.size_bytes == status.st_size
 
 
 def _has_samples(file: int, entry: Entry) -> bool:

@@ -172,7 +172,7 @@ class Planner:
             return []
         if step is Step.MAKE:
             return [entry] if entry.kind is Kind.FILE else []
-        self.totals.right_bytes += _size(entry)
+        self.totals.right_bytes += entry.size_bytes
         if local is not None and step is Step.TOUCH:
             self._writer.touch(entry, local)
         elif local is not None and step is Step.ADOPT:
@@ -253,10 +253,6 @@ def _batches(numbers: Sequence[int], lengths: Sequence[int]) -> Iterator[list[in
             batch, size = [], 0
     if batch:
         yield batch
-
-
-def _size(entry: Entry) -> int:
-    return sum(int.from_bytes(entry.lengths[at : at + 4], "big") for at in range(0, len(entry.lengths), 4))
 
 
 def _block_starts(entries: list[Entry]) -> dict[bytes, int]:

@@ -58,6 +58,8 @@ class ScanPolicy:
         now_ns: The time of day, nanoseconds since 1970, by the clock that stamps files.
         checkpoint: Called often; may raise to give up.
         on_changes: Told the keys of entries that are about to change, inside the transaction that changes them.
+        is_due: Asked after everything that was looked at whether what has been found so far is wanted.
+        show: Called then, once the index has it.
     """
 
     gear_seed: int
@@ -67,6 +69,8 @@ class ScanPolicy:
     now_ns: Callable[[], int]
     checkpoint: Callable[[], None]
     on_changes: Callable[[Collection[bytes]], None] = lambda keys: None
+    is_due: Callable[[], bool] = lambda: False
+    show: Callable[[], None] = lambda: None
 
 
 def scan_folder(
@@ -245,6 +249,12 @@ class _Scan:
             self._recorder.note_gone(entry_key(directory, name))
             return
         self._recorder.note(entry, settled_fingerprint(status, self._began_ns), local)
+        self._show_if_due()
+
+    def _show_if_due(self) -> None:
+        if self._policy.is_due():
+            self._recorder.flush()
+            self._policy.show()
 
     def _hash(
         self, handle: int, directory: bytes, name: bytes, local: LocalFile | None
