@@ -8,6 +8,7 @@ from itertools import count
 import trio
 
 from p2psync.blocks.need import PageHolding, Run
+from p2psync.budget import DEFAULT_MEMORY, MemoryBudget
 from p2psync.errors import IntegrityError, RemoteProtocolError
 from p2psync.ids import BlockId, DeviceId, PeerAddress
 from p2psync.store.threaded import ThreadedStore
@@ -32,6 +33,7 @@ from p2psync.swarm.statistics import (
 from p2psync.swarm.tasks import Written
 from p2psync.swarm.throttle import Limits
 from p2psync.wire import limits
+from p2psync.wire.buffers import BufferPool
 from p2psync.wire.messages import Blocks, Farewell, Feature, Have, HeadOffer, Hello, Message, Missing, Peers, Ping
 
 TICK_S = 0.5
@@ -53,6 +55,7 @@ class SwarmContext:
         on_event: Hears what happens; must not block.
         listen_port: Where we accept links, 0 if nowhere.
         agent: Name and version of this program.
+        memory: What received payload may take.
         limits: How fast its links may be.
     """
 
@@ -63,6 +66,7 @@ class SwarmContext:
     listen_port: int = 0
     agent: str = "p2psync"
     limits: Limits = field(default_factory=Limits)
+    memory: MemoryBudget = DEFAULT_MEMORY
 
 
 class Swarm:
@@ -73,7 +77,9 @@ class Swarm:
         self._context = context
         self._book = PeerBook(rng)
         self._dialler = Dialler(self._book, context.dial, linked=self._linked, run_link=self._run_dialled)
-        self._downloads = Downloads(store, rng, on_written=self._on_written, on_wrong=self._on_wrong)
+        self._downloads = Downloads(
+            store, rng, on_written=self._on_written, on_wrong=self._on_wrong, budget=context.memory
+        )
         self._acquaintances = Acquaintances(self._book, rng)
         self._offer = Offer()
         self._heads = HeadQueue()
@@ -82,7 +88,7 @@ class Swarm:
         self._to_announce = trio.Event()
         self._links: dict[int, Link] = {}
         self._numbers = count(1)
-        self._shared = Shared(context.limits)
+        self._shared = Shared(context.limits, BufferPool(context.memory.payload_bytes))
         self._uploaded_bytes = 0
         self._running = False
 
