@@ -20,6 +20,7 @@ Letter = tuple[int, Want | Wish | Cancel]
 class _Link:
     flow: PeerFlow
     is_open: Callable[[], bool]
+    chokes: bool = False
 
 
 class Requests:
@@ -63,6 +64,13 @@ class Requests:
         """A peer offered a head, withdrew something, or became complete."""
         self.cancel({number: self.picker.holdings_shrank(number)})
         self._refill(number, now)
+
+    def choked(self, number: int, now: float, *, chokes: bool) -> None:
+        """A peer answers nothing any more, and has dropped what it was asked for; or it answers again."""
+        self._links[number].chokes = chokes
+        if chokes:
+            self.picker.release(number)
+        self.refill_all(now)
 
     # --- answers ------------------------------------------------------------------------------------------------------
 
@@ -120,7 +128,7 @@ class Requests:
     def _refill(self, number: int, now: float) -> None:
         """Ask a link for as much as its window has room for, once a quarter of it is free."""
         link = self._links[number]
-        if not link.is_open():
+        if link.chokes or not link.is_open():
             return
         wished = self._wish(number, now)
         wanted = self._want(number, link.flow.window_bytes, now)
