@@ -18,7 +18,6 @@ from p2psync.swarm.holdings import Holdings
 from p2psync.swarm.limiter import wire_bytes
 from p2psync.swarm.outbox import Outbox, PayloadMessage
 from p2psync.swarm.pace import Pace
-from p2psync.swarm.statistics import LinkStatistics
 from p2psync.swarm.throttle import Limits, Throttle
 from p2psync.swarm.turnstile import Turnstile
 from p2psync.swarm.uploads import Dealt, FrameSize, WantQueue, carried_bytes, frames
@@ -31,6 +30,7 @@ from p2psync.wire.messages import (
     Buffer,
     Bye,
     Cancel,
+    Choke,
     Feature,
     Hello,
     Message,
@@ -120,11 +120,10 @@ class Link:
         turnstile: Where each frame of payload waits for its turn; its swarm's.
         ending: Why the link ended, a sentence; empty while it lives.
         failure: The peer's fault that ended it, if it was one.
-        is_paused: We do not read at present, as our own store lags or a limit is reached; the peer is not to blame for
-            silence.
+        is_paused: We do not read at present: our own store lags, or a limit is reached. The peer is not to blame.
         standing: How the head that it offers compared with the newest we had seen when it came.
-        up_limit: What keeps us from sending faster than we may.
-        down_limit: What keeps us from reading faster than we may.
+        is_choked: We answer none of its wants at present, and have told it so.
+        up_limit, down_limit: What keeps us from sending, and from reading, faster than we may.
     """
 
     def __init__(
@@ -146,6 +145,7 @@ class Link:
         self.hello = Hello()
         self.holdings = Holdings()
         self.flow = PeerFlow(now)
+        self.flow.limit_bytes_per_s = self.down_limit.lowest
         self.wants = WantQueue(shared.dealt)
         self.turnstile = shared.turnstile
         self._turns: deque[int] = deque()
@@ -153,7 +153,7 @@ class Link:
         self.failure: P2PSyncError | None = None
         self.received_bytes = self.sent_bytes = self.uploaded_bytes = self.messages_received = 0
         self._paid_bytes = 0
-        self.is_paused = False
+        self.is_paused = self.is_choked = self._has_told_choked = False
         self.standing: Standing | None = None
         self.down = Meter(now)
         self.up = Meter(now)
@@ -218,6 +218,20 @@ class Link:
         except RemoteProtocolError as error:
             self.fail(error)
 
+    def choke(self, choked: bool) -> None:
+        """Stop answering wants, those at hand too, or begin again; the peer is told."""
+        if choked == self.is_choked:
+            return
+        self.is_choked = choked
+        if choked:
+            self.wants.clear()
+            self._wanted.set()
+            return
+        if not self._has_told_choked:  # what it asked for is dropped all the same: it must ask again
+            self.send(Choke(True))
+        self._has_told_choked = False
+        self.send(Choke(False))
+
     def close(self, ending: str) -> None:
         """End the link, from whatever task; the first reason stands."""
         self.ending = self.ending or ending
@@ -241,7 +255,8 @@ class Link:
             return Pulse.DEAD
         if self.is_paused:
             self._life.excuse(now)
-        return self._life.tick(now, self.messages_received, self.payload_bytes)
+        self.flow.limit_bytes_per_s = self.down_limit.lowest
+        return self._life.tick(now, self.messages_received, self.payload_bytes, self.sent_bytes)
 
     async def aclose(self, reason: bytes) -> None:
         """Say why, unless that would take long, and close the stream."""
@@ -302,6 +317,8 @@ class Link:
 
     def _hear(self, owner: LinkOwner, message: Message) -> None:
         match message:
+            case Want() | Wish() if self.is_choked:
+                pass  # it had not heard yet
             case Want(ids):
                 self.wants.want(ids)
                 self._wanted.set()
@@ -351,9 +368,7 @@ class Link:
 
     async def _serve_loop(self, store: ThreadedStore) -> None:
         while True:
-            while not self.wants:
-                self._wanted = trio.Event()
-                await self._wanted.wait()
+            await self._wait_wants()
             if not self.wants.has_wants:
                 await self._outbox.wait_idle()  # what is best to send is known best at the last moment
             await self._enter()
@@ -365,6 +380,8 @@ class Link:
             size = min(self._frame_size.limit_bytes, self.up_limit.quantum_bytes)
             has_turn = True  # which ends when the frame has been written
             for message in frames(ids, payloads, size):
+                if self.is_choked:
+                    break
                 if not has_turn:
                     await self._enter()
                 await self._put_payload(await self._compressed(store, message))
@@ -377,6 +394,19 @@ class Link:
 
     def _leave(self) -> None:
         self.turnstile.leave(self._turns.popleft())
+
+    async def _wait_wants(self) -> None:
+        while not self.wants:
+            if self.is_choked and not self._has_told_choked:
+                await self._outbox.wait_idle()  # what is on its way comes first, so that nobody else is asked for it
+                self._tell_choked()
+            self._wanted = trio.Event()
+            await self._wanted.wait()
+
+    def _tell_choked(self) -> None:
+        if self.is_choked:
+            self._has_told_choked = True
+            self.send(Choke(True))
 
     async def _put_payload(self, message: PayloadMessage) -> None:
         await self._outbox.put_payload(message)
@@ -396,27 +426,3 @@ class Link:
             return await store.read(ids)
         except StoreError:
             return [None] * len(ids)  # the peer may find them elsewhere; whoever writes will say what is wrong here
-
-
-def describe_link(link: Link, *, complete: bool, in_flight_bytes: int) -> LinkStatistics:
-    """Return what there is to know of a link now; what only its swarm knows is given."""
-    return LinkStatistics(
-        device=link.device,
-        address=link.address,
-        dialled=link.dialled is not None,
-        agent=link.hello.agent.decode("utf-8", "replace"),
-        standing=link.standing,
-        complete=complete,
-        pages=link.holdings.page_sum(),
-        received_bytes=link.received_bytes,
-        sent_bytes=link.sent_bytes,
-        uploaded_bytes=link.uploaded_bytes,
-        down_bytes_per_s=link.down.rate_bytes_per_s,
-        up_bytes_per_s=link.up.rate_bytes_per_s,
-        up_limit=link.up_limit.lowest,
-        down_limit=link.down_limit.lowest,
-        in_flight_bytes=in_flight_bytes,
-        wanted_blocks=len(link.wants),
-        is_paused=link.is_paused,
-        snubbed=link.flow.snubbed,
-    )
