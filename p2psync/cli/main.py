@@ -28,6 +28,7 @@ from p2psync.cli.options import (
     NoLimitLan,
     Order,
     Peers,
+    Reciprocal,
     StateDir,
     Target,
     Timeout,
@@ -91,6 +92,7 @@ def share(
     limit_peer_up: LimitPeerUp = "",
     limit_peer_down: LimitPeerDown = "",
     no_limit_lan: NoLimitLan = False,
+    reciprocal: Reciprocal = False,
     sealed: Annotated[bool, typer.Option("--sealed", help="Encrypt blocks at rest (not built yet).")] = False,
     two_way: Annotated[bool, typer.Option("--two-way", help="Let others change the folder (not built yet).")] = False,
     state_dir: StateDir = None,
@@ -112,7 +114,10 @@ def share(
 
         limits = read_limits(limit_up, limit_down, limit_peer_up, limit_peer_down, lan=not no_limit_lan)
         options = ShareOptions(
-            directory, _network(listen, tracker, peer, limits, no_lan=no_lan), state_dir, read_memory(max_memory)
+            directory,
+            _network(listen, tracker, peer, limits, no_lan=no_lan, reciprocal=reciprocal),
+            state_dir,
+            read_memory(max_memory),
         )
         _run(lambda emit: run_share(options, emit), as_json=json, background=background)
 
@@ -131,6 +136,7 @@ def get(
     limit_peer_up: LimitPeerUp = "",
     limit_peer_down: LimitPeerDown = "",
     no_limit_lan: NoLimitLan = False,
+    reciprocal: Reciprocal = False,
     timeout: Timeout = GET_TIMEOUT_S,
     seed: Annotated[bool, typer.Option("--seed", help="Stay when done, to serve others, until Ctrl-C.")] = False,
     only: Annotated[list[str], typer.Option("--only", metavar="GLOB", help="Only these paths (not built yet).")] = [],
@@ -154,7 +160,7 @@ def get(
         options = FollowOptions(
             parse_link(link),
             directory,
-            _network(listen, tracker, peer, limits, no_lan=no_lan),
+            _network(listen, tracker, peer, limits, no_lan=no_lan, reciprocal=reciprocal),
             timeout_s=timeout,
             stay=seed,
             wait_for_peer=True,
@@ -178,6 +184,7 @@ def sync(
     limit_peer_up: LimitPeerUp = "",
     limit_peer_down: LimitPeerDown = "",
     no_limit_lan: NoLimitLan = False,
+    reciprocal: Reciprocal = False,
     timeout: Timeout = None,
     exact: Exact = False,
     background: Background = False,
@@ -200,7 +207,7 @@ def sync(
         options = FollowOptions(
             parsed,
             directory,
-            _network(listen, tracker, peer, limits, no_lan=no_lan),
+            _network(listen, tracker, peer, limits, no_lan=no_lan, reciprocal=reciprocal),
             timeout_s=timeout,
             stay=True,
             wait_for_peer=False,
@@ -276,12 +283,18 @@ for _name, _subject in _NOT_BUILT.items():
 
 
 def _network(
-    listen: str, tracker: list[str], peer: list[str], limits: "LimitOptions", *, no_lan: bool
+    listen: str, tracker: list[str], peer: list[str], limits: "LimitOptions", *, no_lan: bool, reciprocal: bool
 ) -> "NetworkOptions":
     from p2psync.node.network import NetworkOptions
 
-    address = parse_address(listen, lowest_port=0)
-    return NetworkOptions(address, read_tiers(tracker), read_peers(peer), lan=not no_lan, limits=limits)
+    return NetworkOptions(
+        parse_address(listen, lowest_port=0),
+        read_tiers(tracker),
+        read_peers(peer),
+        lan=not no_lan,
+        limits=limits,
+        reciprocal=reciprocal,
+    )
 
 
 def _run(

@@ -36,6 +36,9 @@ Listen = Annotated[
 ]
 NoLan = Annotated[bool, typer.Option("--no-lan", help="Do not look for peers on the local network.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line instead of text.")]
+Reciprocal = Annotated[
+    bool, typer.Option("--reciprocal", help="Among strangers: serve first who gives most; else all are served alike.")
+]
 Order = Annotated[
     str,
     typer.Option(

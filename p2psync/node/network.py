@@ -45,6 +45,7 @@ class NetworkOptions:
         peers: Addresses to try besides.
         lan: Whether to look for peers on the local network.
         limits: How fast bytes may move.
+        reciprocal: Whether the members are strangers, of whom those who give are served first.
     """
 
     listen: PeerAddress
@@ -52,6 +53,7 @@ class NetworkOptions:
     peers: tuple[PeerAddress, ...] = ()
     lan: bool = True
     limits: LimitOptions = NO_LIMITS
+    reciprocal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,7 @@ class FolderNetwork:
                 memory=folder.memory,
                 agent=f"p2psync/{p2psync.__version__}",
                 limits=self.schedule.limits,
+                reciprocal=options.reciprocal,
             ),
             self._rng,
         )

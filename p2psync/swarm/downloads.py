@@ -172,6 +172,11 @@ class Downloads:
         self._requests.holdings_shrank(link.number, trio.current_time())
         self._send()
 
+    def choked(self, link: Link, *, chokes: bool) -> None:
+        """A peer answers nothing any more, or again."""
+        self._requests.choked(link.number, trio.current_time(), chokes=chokes)
+        self._send()
+
     def heard_blocks(self, link: Link, message: Blocks) -> None:
         """Blocks arrived.
 

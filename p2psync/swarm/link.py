@@ -1,5 +1,6 @@
 """One live link to a peer: a stream's bytes to and from `wire.Connection`, wants answered from the store."""
 
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -17,8 +18,8 @@ from p2psync.swarm.holdings import Holdings
 from p2psync.swarm.limiter import wire_bytes
 from p2psync.swarm.outbox import Outbox, PayloadMessage
 from p2psync.swarm.pace import Pace
-from p2psync.swarm.statistics import LinkStatistics
 from p2psync.swarm.throttle import Limits, Throttle
+from p2psync.swarm.turnstile import Turnstile
 from p2psync.swarm.uploads import Dealt, FrameSize, WantQueue, carried_bytes, frames
 from p2psync.wire import limits
 from p2psync.wire.buffers import BufferPool
@@ -29,6 +30,7 @@ from p2psync.wire.messages import (
     Buffer,
     Bye,
     Cancel,
+    Choke,
     Feature,
     Hello,
     Message,
@@ -96,11 +98,13 @@ class Shared:
         limits: How fast they may be together.
         buffers: Where their payload is received.
         dealt: What was sent to somebody who had wished for it.
+        turnstile: Whose frame leaves next.
     """
 
     limits: Limits = field(default_factory=Limits)
     buffers: BufferPool = field(default_factory=BufferPool)
     dealt: Dealt = field(default_factory=Dealt)
+    turnstile: Turnstile = field(default_factory=Turnstile)
 
 
 class Link:
@@ -113,13 +117,13 @@ class Link:
         host: Where the peer is, if known.
         hello: What the peer said first.
         wants: What the peer asked for.
+        turnstile: Where each frame of payload waits for its turn; its swarm's.
         ending: Why the link ended, a sentence; empty while it lives.
         failure: The peer's fault that ended it, if it was one.
-        is_paused: We do not read at present, as our own store lags or a limit is reached; the peer is not to blame for
-            silence.
+        is_paused: We do not read at present: our own store lags, or a limit is reached. The peer is not to blame.
         standing: How the head that it offers compared with the newest we had seen when it came.
-        up_limit: What keeps us from sending faster than we may.
-        down_limit: What keeps us from reading faster than we may.
+        is_choked: We answer none of its wants at present, and have told it so.
+        up_limit, down_limit: What keeps us from sending, and from reading, faster than we may.
     """
 
     def __init__(
@@ -141,12 +145,15 @@ class Link:
         self.hello = Hello()
         self.holdings = Holdings()
         self.flow = PeerFlow(now)
+        self.flow.limit_bytes_per_s = self.down_limit.lowest
         self.wants = WantQueue(shared.dealt)
+        self.turnstile = shared.turnstile
+        self._turns: deque[int] = deque()
         self.ending = ""
         self.failure: P2PSyncError | None = None
         self.received_bytes = self.sent_bytes = self.uploaded_bytes = self.messages_received = 0
         self._paid_bytes = 0
-        self.is_paused = False
+        self.is_paused = self.is_choked = self._has_told_choked = False
         self.standing: Standing | None = None
         self.down = Meter(now)
         self.up = Meter(now)
@@ -194,11 +201,15 @@ class Link:
 
     async def run(self, owner: LinkOwner, store: ThreadedStore) -> None:
         """Move messages until either side closes; `ending` and `failure` say why."""
-        with self._scope:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._guard, self._send_loop)
-                nursery.start_soon(self._guard, self._serve_loop, store)
-                nursery.start_soon(self._guard, self._receive_loop, owner)
+        try:
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._guard, self._send_loop)
+                    nursery.start_soon(self._guard, self._serve_loop, store)
+                    nursery.start_soon(self._guard, self._receive_loop, owner)
+        finally:
+            while self._turns:
+                self._leave()
 
     def send(self, message: Message) -> None:
         """Queue a control message; a peer that does not read loses its link."""
@@ -206,6 +217,20 @@ class Link:
             self._outbox.put(message)
         except RemoteProtocolError as error:
             self.fail(error)
+
+    def choke(self, choked: bool) -> None:
+        """Stop answering wants, those at hand too, or begin again; the peer is told."""
+        if choked == self.is_choked:
+            return
+        self.is_choked = choked
+        if choked:
+            self.wants.clear()
+            self._wanted.set()
+            return
+        if not self._has_told_choked:  # what it asked for is dropped all the same: it must ask again
+            self.send(Choke(True))
+        self._has_told_choked = False
+        self.send(Choke(False))
 
     def close(self, ending: str) -> None:
         """End the link, from whatever task; the first reason stands."""
@@ -230,7 +255,8 @@ class Link:
             return Pulse.DEAD
         if self.is_paused:
             self._life.excuse(now)
-        return self._life.tick(now, self.messages_received, self.payload_bytes)
+        self.flow.limit_bytes_per_s = self.down_limit.lowest
+        return self._life.tick(now, self.messages_received, self.payload_bytes, self.sent_bytes)
 
     async def aclose(self, reason: bytes) -> None:
         """Say why, unless that would take long, and close the stream."""
@@ -291,6 +317,8 @@ class Link:
 
     def _hear(self, owner: LinkOwner, message: Message) -> None:
         match message:
+            case Want() | Wish() if self.is_choked:
+                pass  # it had not heard yet
             case Want(ids):
                 self.wants.want(ids)
                 self._wanted.set()
@@ -322,6 +350,8 @@ class Link:
                 took_s = trio.current_time() - began
                 self._frame_size.sent(payload_bytes(messages[-1]), took_s)
                 self._compressing.sent(sent_bytes, took_s)
+            if isinstance(messages[-1], PayloadMessage):
+                self._leave()
 
     async def _write(self, messages: Sequence[Message]) -> int:
         buffers: list[Buffer] = []
@@ -338,19 +368,45 @@ class Link:
 
     async def _serve_loop(self, store: ThreadedStore) -> None:
         while True:
-            while not self.wants:
-                self._wanted = trio.Event()
-                await self._wanted.wait()
+            await self._wait_wants()
             if not self.wants.has_wants:
                 await self._outbox.wait_idle()  # what is best to send is known best at the last moment
+            await self._enter()
             ids = self.wants.first(READ_IDS, self._frame_size.limit_bytes)
             payloads = await self._read(store, ids)
             ids = ids[: len(payloads)]
             self.wants.drop(ids)
             self.wants.answered(payloads)
             size = min(self._frame_size.limit_bytes, self.up_limit.quantum_bytes)
+            has_turn = True  # which ends when the frame has been written
             for message in frames(ids, payloads, size):
+                if self.is_choked:
+                    break
+                if not has_turn:
+                    await self._enter()
                 await self._put_payload(await self._compressed(store, message))
+                has_turn = False
+            if has_turn:
+                self._leave()
+
+    async def _enter(self) -> None:
+        self._turns.append(await self.turnstile.enter())
+
+    def _leave(self) -> None:
+        self.turnstile.leave(self._turns.popleft())
+
+    async def _wait_wants(self) -> None:
+        while not self.wants:
+            if self.is_choked and not self._has_told_choked:
+                await self._outbox.wait_idle()  # what is on its way comes first, so that nobody else is asked for it
+                self._tell_choked()
+            self._wanted = trio.Event()
+            await self._wanted.wait()
+
+    def _tell_choked(self) -> None:
+        if self.is_choked:
+            self._has_told_choked = True
+            self.send(Choke(True))
 
     async def _put_payload(self, message: PayloadMessage) -> None:
         await self._outbox.put_payload(message)
@@ -370,27 +426,3 @@ class Link:
             return await store.read(ids)
         except StoreError:
             return [None] * len(ids)  # the peer may find them elsewhere; whoever writes will say what is wrong here
-
-
-def describe_link(link: Link, *, complete: bool, in_flight_bytes: int) -> LinkStatistics:
-    """Return what there is to know of a link now; what only its swarm knows is given."""
-    return LinkStatistics(
-        device=link.device,
-        address=link.address,
-        dialled=link.dialled is not None,
-        agent=link.hello.agent.decode("utf-8", "replace"),
-        standing=link.standing,
-        complete=complete,
-        pages=link.holdings.page_sum(),
-        received_bytes=link.received_bytes,
-        sent_bytes=link.sent_bytes,
-        uploaded_bytes=link.uploaded_bytes,
-        down_bytes_per_s=link.down.rate_bytes_per_s,
-        up_bytes_per_s=link.up.rate_bytes_per_s,
-        up_limit=link.up_limit.lowest,
-        down_limit=link.down_limit.lowest,
-        in_flight_bytes=in_flight_bytes,
-        wanted_blocks=len(link.wants),
-        is_paused=link.is_paused,
-        snubbed=link.flow.snubbed,
-    )

@@ -16,7 +16,7 @@ Letter = tuple[int, Want | Wish | Cancel]
 """A message, and the number of the link that it is for."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Asked:
     """A peer that may be asked.
 
@@ -26,6 +26,7 @@ class Asked:
         flow: How fast it sends.
         deals: It takes wishes.
         is_open: Says whether its link still lives.
+        chokes: It has said that it answers none of our wants at present.
     """
 
     name: bytes
@@ -33,6 +34,7 @@ class Asked:
     flow: PeerFlow
     deals: bool
     is_open: Callable[[], bool]
+    chokes: bool = False
 
 
 class Requests:
@@ -74,6 +76,13 @@ class Requests:
         """A peer offered a head, withdrew something, or became complete."""
         self.cancel({number: self.picker.holdings_shrank(number)})
         self._refill(number, now)
+
+    def choked(self, number: int, now: float, *, chokes: bool) -> None:
+        """A peer answers nothing any more, and has dropped what it was asked for; or it answers again."""
+        self._links[number].chokes = chokes
+        if chokes:
+            self.picker.release(number)
+        self.refill_all(now)
 
     # --- answers ------------------------------------------------------------------------------------------------------
 
@@ -131,7 +140,7 @@ class Requests:
     def _refill(self, number: int, now: float) -> None:
         """Ask a link for as much as its window has room for, once a quarter of it is free."""
         link = self._links[number]
-        if not link.is_open():
+        if link.chokes or not link.is_open():
             return
         wished = self._wish(number, now)
         wanted = self._want(number, link.flow.window_bytes, now)

@@ -237,7 +237,8 @@ def test_nobody_notices_that_the_tracker_dies(tmp_path):
         first, second = (
             stack.enter_context(get(f"{code}?tr={url}", tmp_path / f"b{number}", "--seed")) for number in (1, 2)
         )
-        first.wait_event("progress", state="fetching")
+        for getter in (first, second):
+            getter.wait_event("progress", state="fetching")
         tracker.kill()
         # A third one comes, which knows the first alone, and is told of the others.
         known = first.wait_event("listening")["listen"]

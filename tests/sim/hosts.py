@@ -96,6 +96,7 @@ class SimPeer:
         rate: float = float("inf"),
         store: BlockStore | None = None,
         limits: Rates | None = None,
+        reciprocal: bool = False,
     ) -> None:
         self.net = net
         self.host = Host(name, rate)
@@ -117,6 +118,7 @@ class SimPeer:
             listen_port=1,
             agent=name,
             limits=self.limits,
+            reciprocal=reciprocal,
         )
         access = ThreadedStore(self.memory if store is None else store, limiter, run_sync=in_place)
         self.swarm = Swarm(access, context, random.Random(name))

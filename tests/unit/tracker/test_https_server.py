@@ -127,7 +127,7 @@ async def test_who_does_not_come_to_a_request_is_ended(running, part, mock_clock
         if part == "half a request":
             await stream.send_all(HEALTH[:-2])
         await ended(stream)
-        assert 4 < trio.current_time() - began < 15
+        assert 4 < trio.current_time() - began < 50
 
 
 async def test_who_sends_a_request_drop_by_drop_is_ended_too(running, mock_clock):
@@ -137,7 +137,7 @@ async def test_who_sends_a_request_drop_by_drop_is_ended_too(running, mock_clock
         began = trio.current_time()
         with pytest.raises(trio.BrokenResourceError):
             await drip(stream)
-        assert 4 < trio.current_time() - began < 15
+        assert 4 < trio.current_time() - began < 50
 
 
 async def drip(stream):
@@ -154,7 +154,7 @@ async def test_a_connection_that_stays_silent_is_ended_later(running, mock_clock
         await stream.send_all(HEALTH)
         began = trio.current_time()
         await ended(stream)
-        assert 35 < trio.current_time() - began < 60
+        assert 35 < trio.current_time() - began < 200
 
 
 async def test_one_connection_too_many_ends_the_one_idle_longest(running):
