@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from p2psync.errors import ConfigError
 from p2psync.ids import PeerAddress, parse_address
 from p2psync.sharelink import TrackerTiers, parse_tier
 
 if TYPE_CHECKING:
     from p2psync.node.limits import LimitOptions
     from p2psync.node.timetable import Timetable
+    from p2psync.sync.follower import PullOptions
 
 # Whether a folder can be used is found out when it is: we say it better, and with the right exit code.
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The folder.", readable=False)]
@@ -32,6 +34,20 @@ Listen = Annotated[
 ]
 NoLan = Annotated[bool, typer.Option("--no-lan", help="Do not look for peers on the local network.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line instead of text.")]
+Order = Annotated[
+    str,
+    typer.Option(
+        "--order",
+        metavar="ORDER",
+        help="'rarest' is best for all; 'sequential' fetches path by path, and each file from its start.",
+    ),
+]
+First = Annotated[
+    list[str],
+    typer.Option(
+        "--first", metavar="GLOB", help="Fetch these paths before all others: 'photos/2024', '*.mkv'; repeat."
+    ),
+]
 Exact = Annotated[bool, typer.Option("--exact", help="Move files that the folder does not know to .p2psync/versions.")]
 LimitUp = Annotated[
     str,
@@ -102,3 +118,17 @@ def read_peers(texts: list[str]) -> tuple[PeerAddress, ...]:
         ConfigError: One is no address.
     """
     return tuple(parse_address(text) for text in texts)
+
+
+def read_pull(order: str, first: list[str], *, exact: bool) -> "PullOptions":
+    """Read the options about what is fetched when.
+
+    Raises:
+        ConfigError: There is no such order, or a pattern can match nothing.
+    """
+    from p2psync.sync.choice import PathChoice
+    from p2psync.sync.follower import PullOptions
+
+    if order not in ("rarest", "sequential"):
+        raise ConfigError(f"--order {order!r} is no order: it must be rarest or sequential")
+    return PullOptions(exact=exact, first=PathChoice(first), in_order=order == "sequential")

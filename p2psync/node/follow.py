@@ -17,7 +17,7 @@ from p2psync.node.progress import give_up_when_stuck, report_progress
 from p2psync.sharelink import ShareLink
 from p2psync.store.folder_state import FolderState
 from p2psync.sync import events
-from p2psync.sync.follower import Follower
+from p2psync.sync.follower import PLAINLY, Follower, PullOptions
 from p2psync.sync.heads import NewestHead
 
 
@@ -32,7 +32,7 @@ class FollowOptions:
         timeout_s: Longest time in which nothing comes; None to wait for ever.
         stay: Whether to stay and serve after the folder matches.
         wait_for_peer: Whether a folder that matches what it last heard of is only done when a peer says the same.
-        exact: Whether what the folder does not know is moved away.
+        pull: What is fetched first, and what becomes of what the folder does not know.
     """
 
     link: ShareLink
@@ -41,7 +41,7 @@ class FollowOptions:
     timeout_s: float | None
     stay: bool
     wait_for_peer: bool
-    exact: bool = False
+    pull: PullOptions = PLAINLY
 
 
 async def follow(options: FollowOptions, emit: Callable[[Shown], None]) -> None:
@@ -90,7 +90,7 @@ class _Follow:
             ports,
             newest,
         )
-        follower = Follower(self._folder, identity.keys, newest, self._network.swarm, self._tell, exact=options.exact)
+        follower = Follower(self._folder, identity.keys, newest, self._network.swarm, self._tell, options.pull)
         self._network.left_bytes = lambda: _left_bytes(follower.progress)
         answers = FolderAnswers(self._folder, self._network, newest, follower.progress)
         async with trio.open_nursery() as nursery:

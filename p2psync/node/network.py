@@ -17,6 +17,7 @@ from p2psync.ids import PeerAddress, PeerId
 from p2psync.manifest.head import Head, Standing
 from p2psync.node.identity import Identity
 from p2psync.node.limits import NO_LIMITS, LimitOptions, LimitSchedule
+from p2psync.node.saved_peers import keep_saved
 from p2psync.sharelink import TrackerTiers
 from p2psync.store.database import Database
 from p2psync.store.folder_state import FolderState
@@ -27,7 +28,6 @@ from p2psync.swarm.secure_stream import SecureStream
 from p2psync.swarm.swarm import Swarm, SwarmContext
 from p2psync.swarm.tcp import bound_addresses, open_listeners, reachable_addresses
 from p2psync.sync.heads import NewestHead
-from tracker.embed import run_tracker
 
 STORE_THREADS = 4
 """Worker threads for blocks: two keep the disk and both cores busy, two more hide the waits of a slow disk."""
@@ -136,6 +136,7 @@ class FolderNetwork:
         self.tracker_outcomes: dict[str, str] = {}
         self.schedule = LimitSchedule(options.limits)
         self._options = options
+        self._database = folder.database
         self._ports = ports
         self._identity = identity
         self.left_bytes: Callable[[], int] = lambda: 0
@@ -166,11 +167,15 @@ class FolderNetwork:
         """Serve, dial and look for peers until cancelled."""
         async with trio.open_nursery() as nursery:
             if self._ports.tracker_listeners:
+                # A tenth of all that is imported, and followers need none of it.
+                from tracker.embed import run_tracker  # noqa: PLC0415
+
                 await nursery.start(run_tracker, self._ports.tracker_listeners)
             nursery.start_soon(self.schedule.run)
             await nursery.start(self.swarm.run)
             await nursery.start(self._endpoint.serve, self._ports.listeners)
             self.swarm.add_addresses(self._options.peers)
+            nursery.start_soon(keep_saved, self._database, self.swarm)
             for source in self._sources():
                 nursery.start_soon(source.run, self.swarm.add_addresses)
 
@@ -228,4 +233,4 @@ def _families(listeners: list[trio.SocketListener]) -> list[int]:
 
 
 def _judged(standing: Standing, head: Head) -> JudgedHead:
-    return JudgedHead(standing, head.seq, head.root)
+    return JudgedHead(standing, head.seq, head.root, head.provisional)

@@ -52,7 +52,8 @@ class Dialler:
         async with trio.open_nursery() as nursery:
             while True:
                 self._changed = trio.Event()
-                for address in self._book.due(trio.current_time(), self._linked())[: MAX_DIALS - self._dials]:
+                room = MAX_DIALS - self._dials
+                for address in self._book.due(trio.current_time(), self._linked(), room=room):
                     self._book.dialling(address)
                     self._dials += 1
                     nursery.start_soon(self._try, address)

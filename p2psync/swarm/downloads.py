@@ -16,7 +16,7 @@ from p2psync.swarm.link import Link
 from p2psync.swarm.requests import Asked, Requests
 from p2psync.swarm.tasks import Job, Written
 from p2psync.wire import limits
-from p2psync.wire.messages import WISH_FEATURE, Blocks, Missing, Want
+from p2psync.wire.messages import Blocks, Feature, Missing, Want
 
 LOW_TASKS = 512
 """Runs of about 1 MiB that wait for a peer: several windows of every peer, and room for random choice."""
@@ -93,13 +93,13 @@ class Downloads:
             while not job.is_done:
                 await waiter.wait()
 
-    async def fetch_runs(self, root: BlockId, runs: AsyncIterable[Sequence[Run]]) -> None:
+    async def fetch_runs(self, root: BlockId, runs: AsyncIterable[Sequence[Run]], *, in_order: bool) -> None:
         """Fetch file blocks; return when all are written. The next batch of runs is taken when few are unassigned.
 
         Raises:
             StoreError: They cannot be kept.
         """
-        job = Job(root)
+        job = Job(root, in_order=in_order)
         with self._waiting(job) as waiter:
             async for batch in runs:
                 self._picker.add(job, batch)
@@ -136,7 +136,7 @@ class Downloads:
         """A link may be asked from now on."""
         self._links[link.number] = link
         self._unasked_bytes[link.number] = 0
-        deals = WISH_FEATURE in link.hello.features
+        deals = Feature.WISH in link.hello.features
         asked = Asked(link.device, link.holdings, link.flow, deals, is_open=lambda: not link.ending)
         self._requests.link_up(link.number, asked)
 

@@ -4,7 +4,6 @@ A bucket knows no waiting. Whoever moved bytes is told for how long to move no m
 was busy is made up for, so the rate is met and not only kept below.
 """
 
-import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,19 +19,6 @@ UNLIMITED_QUANTUM_BYTES = 1 << 30
 _RECORD_BYTES = 16 << 10
 _RECORD_OVERHEAD_BYTES = 22
 """TLS 1.3 (RFC 8446, 5.2): header 5, type 1, tag 16."""
-_LOCAL_NETWORKS = [
-    ipaddress.ip_network(text)
-    for text in (
-        "10.0.0.0/8",  # RFC 1918
-        "172.16.0.0/12",
-        "192.168.0.0/16",
-        "127.0.0.0/8",
-        "169.254.0.0/16",  # RFC 3927
-        "::1/128",
-        "fe80::/10",
-        "fc00::/7",  # RFC 4193
-    )
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +74,3 @@ def quantum_bytes(rates: Sequence[float | None]) -> int:
 def wire_bytes(count: int) -> int:
     """Return what `count` bytes take on the wire as TLS records, headers of TCP and IP aside."""
     return count + -(-count // _RECORD_BYTES) * _RECORD_OVERHEAD_BYTES
-
-
-def is_local(host: str) -> bool:
-    """Say whether an address belongs to a private network or this machine; names do not."""
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    return any(address in network for network in _LOCAL_NETWORKS)

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import trio
@@ -20,16 +21,17 @@ from p2psync.swarm.pace import Pace
 from p2psync.swarm.statistics import LinkStatistics
 from p2psync.swarm.throttle import Limits, Throttle
 from p2psync.swarm.turnstile import Turnstile
-from p2psync.swarm.uploads import FrameSize, WantQueue, carried_bytes, frames
+from p2psync.swarm.uploads import Dealt, FrameSize, WantQueue, carried_bytes, frames
 from p2psync.wire import limits
 from p2psync.wire.buffers import BufferPool
-from p2psync.wire.compression import FEATURE, pack
+from p2psync.wire.compression import pack
 from p2psync.wire.connection import Connection
 from p2psync.wire.messages import (
     Blocks,
     Buffer,
     Bye,
     Cancel,
+    Feature,
     Hello,
     Message,
     Missing,
@@ -51,6 +53,11 @@ class Stream(Protocol):
 
     device: DeviceId
     """Who the other end is, proved by its certificate."""
+
+    @property
+    def remote_host(self) -> str:
+        """The IP address at the other end, empty if there is none."""
+        ...
 
     async def send_all(self, buffers: Sequence[Buffer]) -> None:
         """Send the buffers end to end. After a cancelled send the stream is unusable."""
@@ -83,6 +90,23 @@ class LinkOwner(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all links of a swarm have in common.
+
+    Attributes:
+        limits: How fast they may be together.
+        buffers: Where their payload is received.
+        dealt: What was sent to somebody who had wished for it.
+        turnstile: Whose frame leaves next.
+    """
+
+    limits: Limits = field(default_factory=Limits)
+    buffers: BufferPool = field(default_factory=BufferPool)
+    dealt: Dealt = field(default_factory=Dealt)
+    turnstile: Turnstile = field(default_factory=Turnstile)
+
+
 class Link:
     """A stream on which both sides speak the protocol.
 
@@ -106,26 +130,24 @@ class Link:
     def __init__(
         self,
         stream: Stream,
-        buffers: BufferPool,
+        shared: Shared,
         *,
         number: int,
         dialled: PeerAddress | None = None,
         host: str = "",
-        limits: Limits | None = None,
     ) -> None:
         now = trio.current_time()
         self.number = number
         self.dialled = dialled
         self.device = stream.device
-        self.host = dialled.host if dialled is not None else host
-        limits = limits or Limits()
-        self.up_limit = Throttle(limits, upward=True, host=self.host)
-        self.down_limit = Throttle(limits, upward=False, host=self.host)
+        self.host = host or stream.remote_host
+        self.up_limit = Throttle(shared.limits, upward=True, host=self.host)
+        self.down_limit = Throttle(shared.limits, upward=False, host=self.host)
         self.hello = Hello()
         self.holdings = Holdings()
         self.flow = PeerFlow(now)
-        self.wants = WantQueue()
-        self.turnstile = Turnstile()
+        self.wants = WantQueue(shared.dealt)
+        self.turnstile = shared.turnstile
         self._turns: deque[int] = deque()
         self.ending = ""
         self.failure: P2PSyncError | None = None
@@ -138,13 +160,22 @@ class Link:
         self._life = LifeWatch(now)
         self._sending_since: float | None = None
         self._stream = stream
-        self._connection = Connection(accepting=dialled is None, buffers=buffers)
+        self._connection = Connection(accepting=dialled is None, buffers=shared.buffers)
         self._outbox = Outbox()
         self._frame_size = FrameSize()
         self._compressing = Compressing()
         self._wanted = trio.Event()
         self._early: list[Message] = []
         self._scope = trio.CancelScope()
+
+    @property
+    def address(self) -> PeerAddress | None:
+        """Where the peer accepts links, as far as we know."""
+        if self.dialled is not None:
+            return self.dialled
+        if self.host and self.hello.listen_port:
+            return PeerAddress(self.host, self.hello.listen_port)
+        return None
 
     @property
     def payload_bytes(self) -> int:
@@ -354,7 +385,7 @@ class Link:
         self._compressing.sent(0, trio.current_time() - began)
 
     async def _compressed(self, store: ThreadedStore, message: Blocks | Part | Missing) -> PayloadMessage:
-        if isinstance(message, Missing) or FEATURE not in self.hello.features or not self._compressing.wants():
+        if isinstance(message, Missing) or Feature.ZSTD not in self.hello.features or not self._compressing.wants():
             return message
         packed = await store.compute(pack, message)
         return packed if self._compressing.is_worthwhile(packed.length, len(packed.data)) else message
@@ -367,11 +398,11 @@ class Link:
             return [None] * len(ids)  # the peer may find them elsewhere; whoever writes will say what is wrong here
 
 
-def describe_link(link: Link, *, address: PeerAddress | None, complete: bool, in_flight_bytes: int) -> LinkStatistics:
+def describe_link(link: Link, *, complete: bool, in_flight_bytes: int) -> LinkStatistics:
     """Return what there is to know of a link now; what only its swarm knows is given."""
     return LinkStatistics(
         device=link.device,
-        address=address,
+        address=link.address,
         dialled=link.dialled is not None,
         agent=link.hello.agent.decode("utf-8", "replace"),
         standing=link.standing,

@@ -4,7 +4,6 @@ import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
-from operator import itemgetter
 
 from p2psync.ids import DeviceId, PeerAddress
 
@@ -19,6 +18,13 @@ STEADY_S = 10.0
 MAX_ADDRESSES = 2_000
 """A tracker can name any number; more addresses than this find nobody new."""
 
+MAX_HEARSAY = 200
+"""Addresses that one peer told us of and that never worked: four of its messages. Beyond that it is not listened to."""
+HEARSAY_TRIES = 3
+"""So often an address of which only a peer told is tried; then it is forgotten until somebody tells of it again."""
+RESERVED_DIALS = 8
+"""Of the dials that may be under way, so many are for what others than peers told of: dead hearsay cannot fill them."""
+
 
 @dataclass(frozen=True, slots=True)
 class AddressRecord:
@@ -31,6 +37,7 @@ class AddressRecord:
         device: Who was found there last.
         last_failure: A sentence for people; empty if it never failed.
         rank: Its place in the list in which we heard of it.
+        told_by: The peer that alone told us of it, as long as nobody was found there; None for any other source.
     """
 
     failures: int = 0
@@ -39,13 +46,14 @@ class AddressRecord:
     device: DeviceId | None = None
     last_failure: str = ""
     rank: int = 0
+    told_by: DeviceId | None = None
 
 
 class PeerBook:
     """All addresses of one swarm, and its bans, which last as long as the program.
 
     The first of every list are dialled first, and the last of long lists make room: whoever names thousands of dead
-    addresses does not hide the few that others name.
+    addresses does not hide the few that others name. What peers tell comes after all else, and is not tried for long.
     """
 
     def __init__(self, rng: random.Random) -> None:
@@ -68,6 +76,16 @@ class PeerBook:
         for rank, address in enumerate(islice(addresses, MAX_ADDRESSES)):
             if address not in self._banned_addresses:
                 self._records.setdefault(address, AddressRecord(next_try=now, rank=rank))
+                self._change(address, told_by=None)
+        if len(self._records) > MAX_ADDRESSES:
+            self._make_room()
+
+    def add_hearsay(self, addresses: Iterable[PeerAddress], teller: DeviceId, now: float) -> None:
+        """Learn addresses that a peer told us of; what is known already stays as it is."""
+        room = MAX_HEARSAY - sum(record.told_by == teller for record in self._records.values())
+        fresh = (a for a in addresses if a not in self._banned_addresses and a not in self._records)
+        for rank, address in enumerate(islice(fresh, max(0, room))):
+            self._records[address] = AddressRecord(next_try=now, rank=rank, told_by=teller)
         if len(self._records) > MAX_ADDRESSES:
             self._make_room()
 
@@ -75,15 +93,23 @@ class PeerBook:
         """Say whether no link with this device is wanted."""
         return device in self._banned_devices
 
-    def due(self, now: float, linked: Iterable[DeviceId]) -> list[PeerAddress]:
-        """Return the addresses to dial now, best first; devices that are linked already need not be found."""
+    def due(self, now: float, linked: Iterable[DeviceId], *, room: int = MAX_ADDRESSES) -> list[PeerAddress]:
+        """Return the addresses to dial now, best first; devices that are linked already need not be found.
+
+        Args:
+            now: In seconds.
+            linked: Devices with a link.
+            room: How many may be dialled.
+        """
         known = set(linked)
-        due = [
-            (record.rank, address)
+        due = sorted(
+            (record.told_by is not None, record.rank, address)
             for address, record in self._records.items()
             if not record.busy and record.next_try <= now and record.device not in known
-        ]
-        return [address for _, address in sorted(due, key=itemgetter(0))]
+        )
+        reliable = [address for is_hearsay, _, address in due if not is_hearsay][:room]
+        hearsay = [address for is_hearsay, _, address in due if is_hearsay]
+        return reliable + hearsay[: max(0, room - RESERVED_DIALS - len(reliable))]
 
     def dialling(self, address: PeerAddress) -> None:
         """An address is being dialled."""
@@ -91,12 +117,14 @@ class PeerBook:
 
     def linked(self, address: PeerAddress, device: DeviceId) -> None:
         """A link is up to whoever is at an address."""
-        self._change(address, device=device)
+        self._change(address, device=device, told_by=None)
 
     def failed(self, address: PeerAddress, sentence: str, now: float) -> None:
         """Dialling failed, or the link ended early: try later, later each time."""
         record = self._records.get(address)
-        if record is not None:
+        if record is not None and record.told_by is not None and record.failures + 1 >= HEARSAY_TRIES:
+            del self._records[address]
+        elif record is not None:
             wait = min(MAX_RETRY_S, FIRST_RETRY_S * 2.0 ** min(record.failures, 10))
             wait *= 1 + self._rng.uniform(-JITTER, JITTER)
             self._change(address, busy=False, failures=record.failures + 1, next_try=now + wait, last_failure=sentence)
@@ -120,8 +148,9 @@ class PeerBook:
         self._records.pop(address, None)
 
     def _make_room(self) -> None:
-        def worth(item: tuple[PeerAddress, AddressRecord]) -> tuple[bool, bool, int]:
-            return not item[1].busy, item[1].device is None, item[1].rank
+        def worth(item: tuple[PeerAddress, AddressRecord]) -> tuple[bool, bool, bool, int]:
+            record = item[1]
+            return not record.busy, record.device is None, record.told_by is not None, record.rank
 
         self._records = dict(sorted(self._records.items(), key=worth)[:MAX_ADDRESSES])
 

@@ -11,11 +11,12 @@ from p2psync.blocks.need import PageHolding, Run
 from p2psync.errors import IntegrityError, RemoteProtocolError
 from p2psync.ids import BlockId, DeviceId, PeerAddress
 from p2psync.store.threaded import ThreadedStore
+from p2psync.swarm.acquaintances import Acquaintances
 from p2psync.swarm.dialler import Dial, Dialler
 from p2psync.swarm.downloads import Downloads
 from p2psync.swarm.flow import Pulse
 from p2psync.swarm.heads import HeadQueue, JudgedHead
-from p2psync.swarm.link import Link, Stream, describe_link
+from p2psync.swarm.link import Link, Shared, Stream, describe_link
 from p2psync.swarm.offer import Offer, announce_delay_s
 from p2psync.swarm.pace import Pace
 from p2psync.swarm.peers import PeerBook
@@ -30,11 +31,8 @@ from p2psync.swarm.statistics import (
 )
 from p2psync.swarm.tasks import Written
 from p2psync.swarm.throttle import Limits
-from p2psync.swarm.turnstile import Turnstile
-from p2psync.swarm.uploads import Dealt, WantQueue
-from p2psync.wire import compression, limits
-from p2psync.wire.buffers import BufferPool
-from p2psync.wire.messages import WISH_FEATURE, Blocks, Farewell, Have, HeadOffer, Hello, Message, Missing, Ping
+from p2psync.wire import limits
+from p2psync.wire.messages import Blocks, Farewell, Feature, Have, HeadOffer, Hello, Message, Missing, Peers, Ping
 
 TICK_S = 0.5
 """How often links are measured."""
@@ -76,16 +74,15 @@ class Swarm:
         self._book = PeerBook(rng)
         self._dialler = Dialler(self._book, context.dial, linked=self._linked, run_link=self._run_dialled)
         self._downloads = Downloads(store, rng, on_written=self._on_written, on_wrong=self._on_wrong)
+        self._acquaintances = Acquaintances(self._book, rng)
         self._offer = Offer()
-        self._dealt = Dealt()
-        self._turnstile = Turnstile()
         self._heads = HeadQueue()
         self.pace = Pace()
         self._head_came = trio.Event()
         self._to_announce = trio.Event()
         self._links: dict[int, Link] = {}
         self._numbers = count(1)
-        self._buffers = BufferPool()
+        self._shared = Shared(context.limits)
         self._uploaded_bytes = 0
         self._running = False
 
@@ -108,7 +105,7 @@ class Swarm:
 
     async def accept(self, stream: Stream, *, host: str = "") -> None:
         """Run an accepted, authenticated stream until it ends; `host` is where it comes from, to dial back later."""
-        await self._run_link(self._new_link(stream, host=host))
+        await self._run_link(self._link(stream, host=host))
 
     def add_addresses(self, addresses: Sequence[PeerAddress]) -> None:
         """Try these addresses from now on."""
@@ -135,7 +132,13 @@ class Swarm:
     # --- HeadExchange -------------------------------------------------------------------------------------------------
 
     def publish(
-        self, head: bytes, root: BlockId, *, complete: bool, holdings: Mapping[BlockId, PageHolding] | None = None
+        self,
+        head: bytes,
+        root: BlockId,
+        *,
+        complete: bool,
+        holdings: Mapping[BlockId, PageHolding] | None = None,
+        provisional: bool = False,
     ) -> None:
         """Tell everybody of a manifest whose root and pages we hold, and which blocks of it.
 
@@ -144,8 +147,9 @@ class Swarm:
             root: Its root.
             complete: We hold every block; then `holdings` is not needed.
             holdings: What we hold of each page. Blocks fetched later are announced for pages told of here or by `hold`.
+            provisional: Whether only peers that name the feature may be told.
         """
-        self._offer = Offer(head, root, complete=complete)
+        self._offer = Offer(head, root, complete=complete, provisional=provisional)
         self._offer.hold(holdings or {})
         for link in self._links.values():
             self._introduce(link)
@@ -182,29 +186,27 @@ class Swarm:
         """
         await self._downloads.fetch(root, ids)
 
-    async def fetch_runs(self, root: BlockId, runs: AsyncIterable[Sequence[Run]]) -> None:
+    async def fetch_runs(self, root: BlockId, runs: AsyncIterable[Sequence[Run]], *, in_order: bool = False) -> None:
         """Fetch file blocks of a manifest; return when the store has accepted all.
 
-        `runs` is asked for the next batch when few blocks are unassigned, so a batch should be some 100 runs.
+        `runs` is asked for the next batch when few blocks are unassigned, so a batch should be some 100 runs. With
+        `in_order` they are asked for as they come, else rarest first.
 
         Raises:
             StoreError: They cannot be kept.
         """
-        await self._downloads.fetch_runs(root, runs)
+        await self._downloads.fetch_runs(root, runs, in_order=in_order)
 
     # --- links --------------------------------------------------------------------------------------------------------
-
-    def _new_link(self, stream: Stream, *, dialled: PeerAddress | None = None, host: str = "") -> Link:
-        number, limited = next(self._numbers), self._context.limits
-        link = Link(stream, self._buffers, number=number, dialled=dialled, host=host, limits=limited)
-        link.wants, link.turnstile = WantQueue(self._dealt), self._turnstile
-        return link
 
     def _linked(self) -> list[DeviceId]:
         return [link.device for link in self._links.values()]
 
+    def _link(self, stream: Stream, *, dialled: PeerAddress | None = None, host: str = "") -> Link:
+        return Link(stream, self._shared, number=next(self._numbers), dialled=dialled, host=host)
+
     async def _run_dialled(self, stream: Stream, address: PeerAddress) -> None:
-        link = self._new_link(stream, dialled=address)
+        link = self._link(stream, dialled=address)
         self._book.linked(address, link.device)
         began = trio.current_time()
         await self._run_link(link)
@@ -227,7 +229,8 @@ class Swarm:
 
     def _hello(self) -> Hello:
         agent, port = self._context.agent.encode(), self._context.listen_port
-        return Hello(features=(WISH_FEATURE, compression.FEATURE), agent=agent, listen_port=port)
+        features = (Feature.PEERS, Feature.PROVISIONAL, Feature.WISH, Feature.ZSTD)
+        return Hello(features=features, agent=agent, listen_port=port)
 
     def _refusal(self, link: Link) -> bytes:
         """Return why a link is not wanted, or nothing."""
@@ -272,12 +275,13 @@ class Swarm:
         return old if we_dialled_new == ours_stays else new
 
     async def _live(self, link: Link) -> None:
-        address = self._address_of(link)
+        address = link.address
         if address is not None:
             self._book.add([address], trio.current_time())
             self._book.linked(address, link.device)
         self._links[link.number] = link
         self._downloads.link_up(link)
+        self._acquaintances.link_up(link, trio.current_time())
         self._context.on_event(LinkUp(link.device, address))
         try:
             self._introduce(link)
@@ -286,15 +290,9 @@ class Swarm:
             link.close("this side stops")
             del self._links[link.number]
             self._downloads.link_down(link)
+            self._acquaintances.link_down(link)
             self._uploaded_bytes += link.uploaded_bytes
             self._context.on_event(LinkDown(link.device, address, link.ending))
-
-    def _address_of(self, link: Link) -> PeerAddress | None:
-        if link.dialled is not None:
-            return link.dialled
-        if link.host and link.hello.listen_port:
-            return PeerAddress(link.host, link.hello.listen_port)
-        return None
 
     def _on_wrong(self, link: Link) -> None:
         sentence = "it sent a block whose bytes are not what its id says"
@@ -304,11 +302,11 @@ class Swarm:
     def _ban(self, link: Link, reason: str) -> None:
         """Have no link with a device again; also where its link is gone by the time its fault is found."""
         if not self._book.is_banned(link.device):
-            self._book.ban(link.device, self._address_of(link), reason)
+            self._book.ban(link.device, link.address, reason)
             self._context.on_event(PeerBanned(link.device, reason))
 
     def _introduce(self, link: Link) -> None:
-        if self._offer.head:
+        if self._offer.head and (not self._offer.provisional or Feature.PROVISIONAL in link.hello.features):
             link.send(HeadOffer(self._offer.head))
             for have in self._offer.everything():
                 link.send(have)
@@ -316,7 +314,6 @@ class Swarm:
     def _describe(self, link: Link) -> LinkStatistics:
         return describe_link(
             link,
-            address=self._address_of(link),
             complete=self._offer.root in link.holdings.complete,
             in_flight_bytes=self._downloads.in_flight_bytes(link),
         )
@@ -338,6 +335,9 @@ class Swarm:
                 self._heard_head(link, head)
             case Missing():
                 self._downloads.heard_missing(link, message)
+            case Peers(addresses):
+                self._acquaintances.heard(link, addresses, trio.current_time())
+                self._dialler.look_again()
 
     def _heard_have(self, link: Link, have: Have) -> None:
         grown = link.holdings.hear(have)
@@ -390,6 +390,7 @@ class Swarm:
             if now - told_at >= TELL_COMPLETE_S:
                 told_at = now
                 self._tell_complete()
+            self._acquaintances.tell(self._links.values(), now)
             for link in list(self._links.values()):
                 match link.tick(now):
                     case Pulse.DEAD:

@@ -16,6 +16,7 @@ class Job:
         pending: Blocks that were added and are not written yet.
         unassigned: Blocks of them that nobody is asked for at present.
         exhausted: Nothing more will be added.
+        in_order: Its blocks are asked for in the order in which they were added, not rarest first.
     """
 
     root: BlockId
@@ -23,6 +24,7 @@ class Job:
     pending: int = 0
     unassigned: int = 0
     exhausted: bool = False
+    in_order: bool = False
 
     @property
     def is_done(self) -> bool:
@@ -57,6 +59,7 @@ class Task:
         refused: Peers that said MISSING, and until when they are believed.
         wished_at: The peer that may send it when it likes, while it is unassigned.
         asked_at: When it was assigned or wished for last.
+        number: Its place in the order in which tasks were added.
     """
 
     job: Job
@@ -67,6 +70,7 @@ class Task:
     refused: dict[int, float] = field(default_factory=dict)
     wished_at: int | None = None
     asked_at: float = 0.0
+    number: int = 0
 
     @property
     def size_bytes(self) -> int:

@@ -2,7 +2,8 @@
 
 import trio
 
-from p2psync.swarm.limiter import UNLIMITED_QUANTUM_BYTES, Bucket, Rates, is_local, quantum_bytes
+from p2psync.discovery.reach import is_local
+from p2psync.swarm.limiter import UNLIMITED_QUANTUM_BYTES, Bucket, Rates, quantum_bytes
 
 SHORTEST_WAIT_S = 0.005
 """Below this nobody waits yet: the bytes are owed, and a hundred waits a second are enough for any rate."""

@@ -11,7 +11,13 @@ class HeadExchange(Protocol):
     """Tells peers of our head, and us of theirs."""
 
     def publish(
-        self, head: bytes, root: BlockId, *, complete: bool, holdings: Mapping[BlockId, PageHolding] | None = None
+        self,
+        head: bytes,
+        root: BlockId,
+        *,
+        complete: bool,
+        holdings: Mapping[BlockId, PageHolding] | None = None,
+        provisional: bool = False,
     ) -> None:
         """Offer a head whose root and pages are held here.
 
@@ -20,6 +26,7 @@ class HeadExchange(Protocol):
             root: Its manifest.
             complete: Whether all its blocks are held too.
             holdings: What is held of each page, where not all is.
+            provisional: Whether the head is provisional, which not every peer understands.
         """
         ...
 
@@ -35,8 +42,11 @@ class BlockFetcher(Protocol):
         """Return when the store has these blocks of a manifest: its root, or pages."""
         ...
 
-    async def fetch_runs(self, root: BlockId, runs: AsyncIterable[Sequence[Run]]) -> None:
-        """Return when all runs have been written; takes more from `runs` only as it comes to need them."""
+    async def fetch_runs(self, root: BlockId, runs: AsyncIterable[Sequence[Run]], *, in_order: bool = False) -> None:
+        """Return when all runs have been written; takes more from `runs` only as it comes to need them.
+
+        With `in_order` they are asked for in the order in which they come, else in whatever is best for all.
+        """
         ...
 
     def hold(self, root: BlockId, holdings: Mapping[BlockId, PageHolding]) -> None:

@@ -1,6 +1,7 @@
 """The loop of a folder that follows somebody else's: learn of a head, plan, fetch, apply."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from time import strftime
 
@@ -13,6 +14,7 @@ from p2psync.manifest.head import Standing
 from p2psync.manifest.tree import Manifest
 from p2psync.store.folder_state import FolderState
 from p2psync.sync.apply import FolderWriter
+from p2psync.sync.choice import NOTHING, PathChoice
 from p2psync.sync.cuts import CutHints
 from p2psync.sync.events import Activity, FolderEvent, FolderProgress, Matched
 from p2psync.sync.exchange import Swarm
@@ -34,6 +36,24 @@ CHECKPOINT_S = 1.0
 """Time between notes of what has been written: what a crash may cost in transfer."""
 
 
+@dataclass(frozen=True, slots=True)
+class PullOptions:
+    """How a folder is brought to a head.
+
+    Attributes:
+        exact: What the manifest does not know is moved to the versions directory.
+        first: Files that are fetched before all others.
+        in_order: Blocks are asked for in the order of paths, and within a file from its start; else rarest first.
+    """
+
+    exact: bool = False
+    first: PathChoice = NOTHING
+    in_order: bool = False
+
+
+PLAINLY = PullOptions()
+
+
 class Follower:
     """Brings one folder to the newest head, and keeps it there.
 
@@ -43,7 +63,7 @@ class Follower:
         newest: The newest head.
         swarm: Gives heads and blocks.
         tell: Told every time the folder has been brought to a head.
-        exact: Whether what the manifest does not know is moved to the versions directory.
+        options: What the user asked for.
     """
 
     def __init__(
@@ -53,8 +73,7 @@ class Follower:
         newest: NewestHead,
         swarm: Swarm,
         tell: Callable[[FolderEvent], None],
-        *,
-        exact: bool = False,
+        options: PullOptions = PLAINLY,
     ) -> None:
         self.progress = FolderProgress()
         self._folder = folder
@@ -62,7 +81,7 @@ class Follower:
         self._swarm = swarm
         self._newest = newest
         self._tell = tell
-        self._exact = exact
+        self._options = options
         self._pull_scope = trio.CancelScope()
         self._newer = trio.Event()
         self._writer_lock = trio.Lock()
@@ -85,7 +104,8 @@ class Follower:
             if self._newest.head is not None:
                 self._newer.set()
             while True:
-                self.progress.activity = Activity.WAITING if self._newest.head is None else Activity.MATCHED
+                head = self._newest.head
+                self.progress.activity = Activity.WAITING if head is None or head.provisional else Activity.MATCHED
                 await self._newer.wait()
                 self._newer = trio.Event()
                 with trio.CancelScope() as self._pull_scope:
@@ -100,7 +120,8 @@ class Follower:
                 same_root = before is not None and before.root == head.root
                 await trio.to_thread.run_sync(self._newest.adopt, head, signed)
                 self._newer.set()
-                if not same_root:
+                # What a provisional one says is right goes on being right: no need to begin anew for more of it.
+                if not same_root and not head.provisional:
                     self._pull_scope.cancel()
                 self._newest.heard.set()
 
@@ -109,9 +130,10 @@ class Follower:
         if head is None:
             return
         self.progress.activity = Activity.MANIFEST
+        self.progress.provisional = head.provisional
         manifest = await self._fetch_manifest(head.root)
         self.progress.total_bytes = manifest.size_bytes
-        self._swarm.publish(signed, head.root, complete=False)
+        self._swarm.publish(signed, head.root, complete=False, provisional=head.provisional)
         self.progress.activity = Activity.SCANNING
         await trio.to_thread.run_sync(self._scan, manifest)
         await trio.to_thread.run_sync(self._folder.staging.abandon, lambda key, ids: True)
@@ -119,12 +141,15 @@ class Follower:
         try:
             planner = await self._fetch_files(head.root, manifest, writer)
             self.progress.activity = Activity.APPLYING
-            additions = await trio.to_thread.run_sync(self._conclude, planner, writer)
+            conclude = self._conclude_for_now if head.provisional else self._conclude
+            additions = await trio.to_thread.run_sync(conclude, planner, writer)
         finally:
             writer.close()
         await trio.to_thread.run_sync(self._sweep, head.root, manifest)
         if not writer.problems:
             self._swarm.complete(head.root)
+        if head.provisional:
+            return
         self.progress.activity = Activity.MATCHED
         self._tell(
             Matched(
@@ -174,12 +199,14 @@ class Follower:
     async def _fetch_files(self, root: BlockId, manifest: Manifest, writer: FolderWriter) -> Planner:
         self.progress.activity = Activity.FETCHING
         gate = PathGate(folds=self._folds)
-        planner = Planner(manifest, self._folder, writer, gate, trio.from_thread.check_cancelled)
+        planner = Planner(manifest, self._folder, writer, gate, trio.from_thread.check_cancelled, self._options.first)
         already = self._folder.staging.written_bytes
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._place_files, planner, writer, already)
             hold = partial(self._swarm.hold, root)
-            await self._swarm.fetch_runs(root, _RunSource(planner.groups(), hold, self._writer_lock))
+            for groups in planner.passes():
+                runs = _RunSource(groups, hold, self._writer_lock)
+                await self._swarm.fetch_runs(root, runs, in_order=self._options.in_order)
             nursery.cancel_scope.cancel()
         return planner
 
@@ -205,7 +232,7 @@ class Follower:
         removals = sorted(planner.totals.removals, key=lambda local: local.entry.key, reverse=True)
         kept = [local for local in removals if not writer.remove(local)] + planner.totals.additions
         kept.sort(key=lambda local: local.entry.key)
-        if self._exact:
+        if self._options.exact:
             for local in kept:
                 writer.clear_addition(local)
         writer.place_blocked()
@@ -214,7 +241,14 @@ class Follower:
         self._folder.staging.abandon(lambda key, ids: False)
         self.progress.done_bytes = self.progress.total_bytes
         still_there = (local.entry for local in kept if self._folder.index.file_at(local.entry.key) is not None)
-        return [] if self._exact else [entry.path for entry in still_there]
+        return [] if self._options.exact else [entry.path for entry in still_there]
+
+    def _conclude_for_now(self, planner: Planner, writer: FolderWriter) -> list[bytes]:
+        """Place what is left of a provisional head; what it lacks may be yet to come, so that nothing else is done."""
+        self._place_batch(writer)
+        writer.finish_directories()
+        self.progress.done_bytes = self.progress.total_bytes
+        return []
 
     def _sweep(self, root: BlockId, manifest: Manifest) -> None:
         with self._folder.database.transaction():

@@ -18,7 +18,7 @@ class PathGate:
     """
 
     def __init__(self, *, folds: bool) -> None:
-        self._folds = folds
+        self.folds = folds
         self._directories: set[bytes] = {b""}
         self._parent: bytes | None = None
         self._folded: dict[str, bytes] = {}
@@ -35,7 +35,7 @@ class PathGate:
         # What stands in the folder from before is no answer: this manifest may have refused or replaced it.
         if entry.parent not in self._directories:
             raise PathError(path, "its directory is not part of the folder, or was refused")
-        if self._folds and entry.kind is not Kind.TOMBSTONE:
+        if self.folds and entry.kind is not Kind.TOMBSTONE:
             self._check_clash(entry, path)
         if entry.kind is Kind.DIRECTORY:
             self._directories.add(path)
@@ -46,8 +46,8 @@ class PathGate:
             raise PathError(path, "the path would lead out of the folder, or is not in its plain form")
         if any(len(name) > MAX_NAME_BYTES for name in names):
             raise PathError(path, f"a name has more than {MAX_NAME_BYTES} bytes")
-        folded = map(fold_name, names) if self._folds else names
-        if (fold_name(STATE_DIRECTORY) if self._folds else STATE_DIRECTORY) in folded:
+        folded = map(fold_name, names) if self.folds else names
+        if (fold_name(STATE_DIRECTORY) if self.folds else STATE_DIRECTORY) in folded:
             # At any depth: a folder below may be shared by itself, and its keys are nobody else's.
             raise PathError(path, "that name is kept for p2psync's own files")
 

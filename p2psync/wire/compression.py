@@ -5,8 +5,6 @@ import zstandard
 from p2psync.errors import RemoteProtocolError
 from p2psync.wire.messages import MAX_BODY_BYTES, Blocks, Kind, Packed, Part, encode_body, payload_bytes
 
-FEATURE = b"zstd"
-"""Named in HELLO by who reads PACKED frames."""
 LEVEL = 3
 """Of source code it leaves a quarter at some 200 MB/s; level 1 is hardly faster, level 9 six times slower."""
 _PACKED_KINDS = frozenset({Kind.BLOCKS, Kind.PART})

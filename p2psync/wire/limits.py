@@ -24,6 +24,10 @@ MAX_IDS_BYTES = 4096 * 32
 """WANT, CANCEL and MISSING: 4,096 ids a frame; more is said in several."""
 MAX_BYE_BYTES = 1 << 10
 """One short code."""
+PEERS_PER_MESSAGE = 50
+"""More addresses than this at a time find nobody sooner; the field's clients send as many."""
+MAX_PEERS_BYTES = 1 << 10
+"""That many addresses of 18 bytes, and their keys."""
 MAX_UNKNOWN_BYTES = FRAME_PAYLOAD_BYTES
 """A type of the future may carry payload; it is read and dropped."""
 MAX_UNKNOWN_FRAMES = 1000

@@ -13,8 +13,9 @@ from p2psync import bencoding
 from p2psync.bencoding import Value
 from p2psync.blocks.block import split_ids
 from p2psync.errors import RemoteProtocolError
-from p2psync.ids import BLOCK_ID_BYTES, BlockId
+from p2psync.ids import BLOCK_ID_BYTES, BlockId, PeerAddress
 from p2psync.wire import limits
+from p2psync.wire.compact import ENTRY4_BYTES, ENTRY6_BYTES, encode_peers, parse_peers
 
 Buffer = bytes | bytearray | memoryview
 
@@ -35,10 +36,7 @@ class Kind(IntEnum):
     BYE = 10
     PACKED = 11
     WISH = 12
-
-
-WISH_FEATURE = b"wish"
-"""Named in HELLO by who understands WISH."""
+    PEERS = 13
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +152,26 @@ class Pong:
     """Yes."""
 
 
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """Where other members of the folder accept links, as far as the sender knows: IP addresses, at least one."""
+
+    addresses: Sequence[PeerAddress]
+
+
+class Feature:
+    """Optional parts of the protocol, as HELLO names them."""
+
+    WISH = b"wish"
+    """WISH is understood."""
+    PEERS = b"peers"
+    """PEERS is read."""
+    ZSTD = b"zstd"
+    """PACKED is read."""
+    PROVISIONAL = b"provisional"
+    """Heads of format 2 are understood."""
+
+
 class Farewell:
     """Reasons of BYE that we give; others may come."""
 
@@ -178,7 +196,7 @@ class Bye:
     reason: bytes
 
 
-Message = Hello | HeadOffer | Have | Want | Wish | Cancel | Missing | Blocks | Part | Packed | Ping | Pong | Bye
+Message = Hello | HeadOffer | Have | Want | Wish | Cancel | Missing | Blocks | Part | Packed | Peers | Ping | Pong | Bye
 
 PART_HEAD = struct.Struct(">32sII")
 _BLOCK_ROW = struct.Struct(">32sI")
@@ -197,6 +215,7 @@ MAX_BODY_BYTES: Mapping[int, int] = {
     Kind.PING: 0,
     Kind.PONG: 0,
     Kind.BYE: limits.MAX_BYE_BYTES,
+    Kind.PEERS: limits.MAX_PEERS_BYTES,
     Kind.PACKED: _PACKED_HEAD.size + limits.FRAME_PAYLOAD_BYTES,
     Kind.WISH: limits.MAX_IDS_BYTES,
 }
@@ -232,7 +251,7 @@ def payload_bytes(message: Message) -> int:
     return 0
 
 
-def _encode_control(message: Hello | Have | Ping | Pong | Bye) -> tuple[Kind, list[Buffer]]:
+def _encode_control(message: Hello | Have | Peers | Ping | Pong | Bye) -> tuple[Kind, list[Buffer]]:
     fields: dict[bytes, object]
     match message:
         case Ping() | Pong():
@@ -246,6 +265,14 @@ def _encode_control(message: Hello | Have | Ping | Pong | Bye) -> tuple[Kind, li
             fields = {key: b"".join(ids) for key, ids in packed.items() if ids}
             if partial:
                 fields[b"partial"] = [[page, bits] for page, bits in partial]
+        case Peers(addresses):
+            kind = Kind.PEERS
+            entries = [encode_peers([address]) for address in addresses]
+            by_family = {
+                b"v4": b"".join([entry for entry in entries if len(entry) == ENTRY4_BYTES]),
+                b"v6": b"".join([entry for entry in entries if len(entry) == ENTRY6_BYTES]),
+            }
+            fields = {key: listed for key, listed in by_family.items() if listed}
         case Bye(reason):
             kind, fields = Kind.BYE, {b"reason": reason}
     return kind, [bencoding.encode(fields)]
@@ -319,6 +346,16 @@ def _parse_packed(body: memoryview) -> Packed:
     return Packed(kind, length, body[_PACKED_HEAD.size :])
 
 
+def _parse_peers(body: memoryview) -> Peers:
+    fields = bencoding.Fields(bencoding.decode(bytes(body)), of="peers")
+    addresses = []
+    for key, width in ((b"v4", ENTRY4_BYTES), (b"v6", ENTRY6_BYTES)):
+        addresses += parse_peers(fields.octets(key, multiple_of=width, default=b""), entry_bytes=width)
+    if not 1 <= len(addresses) <= limits.PEERS_PER_MESSAGE:
+        raise RemoteProtocolError(f"peers: {len(addresses)} addresses in one message")
+    return Peers(addresses)
+
+
 def _parse_bye(body: memoryview) -> Bye:
     return Bye(bencoding.Fields(bencoding.decode(bytes(body)), of="bye").octets(b"reason"))
 
@@ -341,6 +378,7 @@ _PARSERS: Mapping[int, Callable[[memoryview], Message]] = {
     Kind.PING: lambda body: Ping(),
     Kind.PONG: lambda body: Pong(),
     Kind.BYE: _parse_bye,
+    Kind.PEERS: _parse_peers,
     Kind.PACKED: _parse_packed,
     Kind.WISH: lambda body: Wish(_parse_ids(body)),
 }

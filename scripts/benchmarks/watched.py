@@ -61,14 +61,19 @@ class Watched:
             thread.join()
         self._log.close()
 
+    def count(self, name: str) -> int:
+        """Return how many events of that name there have been."""
+        with self._changed:
+            return sum(event.get("event") == name for _, event in self._events)
+
     def wait_event(
-        self, name: str, fits: Callable[[dict[str, Any]], bool] = lambda event: True
+        self, name: str, number: int = 0, fits: Callable[[dict[str, Any]], bool] = lambda event: True
     ) -> tuple[float, dict[str, Any]]:
-        """Return the first event of that name that fits, and how many seconds after the start it was printed."""
+        """Return an event of that name, of those that fit, and how many seconds after the start it was printed."""
 
         def found() -> tuple[float, dict[str, Any]] | None:
-            named = ((at, event) for at, event in self._events if event.get("event") == name)
-            return next(((at, event) for at, event in named if fits(event)), None)
+            named = [(at, event) for at, event in self._events if event.get("event") == name and fits(event)]
+            return named[number] if number < len(named) else None
 
         with self._changed:
             self._changed.wait_for(lambda: found() or not self._is_open, LIMIT_S)

@@ -24,9 +24,9 @@ class Host:
 
     def set_link(self, state: str) -> None:
         """Pull the plug (`down`) or put it back (`up`)."""
-        _ip("-n", self.name, "link", "set", "wire", state)
+        run_ip("-n", self.name, "link", "set", "wire", state)
         if state == "up":
-            _ip("-n", self.name, "route", "replace", "default", "dev", "wire")
+            run_ip("-n", self.name, "route", "replace", "default", "dev", "wire")
 
 
 def why_not() -> str:
@@ -43,11 +43,13 @@ def two_hosts(*, rate: str = "") -> Iterator[tuple[Host, Host]]:
     hosts = [Host(f"{stem}-{number}", f"10.91.0.{number}") for number in (1, 2)]
     try:
         for host in hosts:
-            _ip("netns", "add", host.name)
-        _ip("-n", hosts[0].name, "link", "add", "wire", "type", "veth", "peer", "name", "wire", "netns", hosts[1].name)
+            run_ip("netns", "add", host.name)
+        run_ip(
+            "-n", hosts[0].name, "link", "add", "wire", "type", "veth", "peer", "name", "wire", "netns", hosts[1].name
+        )
         for host in hosts:
-            _ip("-n", host.name, "address", "add", f"{host.address}/24", "dev", "wire")
-            _ip("-n", host.name, "link", "set", "lo", "up")
+            run_ip("-n", host.name, "address", "add", f"{host.address}/24", "dev", "wire")
+            run_ip("-n", host.name, "link", "set", "lo", "up")
             host.set_link("up")
             if rate:
                 limit = f"qdisc add dev wire root tbf rate {rate} burst 256kb latency 50ms"
@@ -58,5 +60,6 @@ def two_hosts(*, rate: str = "") -> Iterator[tuple[Host, Host]]:
             subprocess.run(["ip", "netns", "delete", host.name], check=False, capture_output=True)
 
 
-def _ip(*arguments: str) -> None:
+def run_ip(*arguments: str) -> None:
+    """Run iproute2's `ip`."""
     subprocess.run(["ip", *arguments], check=True)

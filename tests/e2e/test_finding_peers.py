@@ -1,16 +1,19 @@
 """Ways to find each other: trackers, several of them, addresses, the local network."""
 
 import socket
+import sqlite3
+import time
 import urllib.parse
 import urllib.request
+from contextlib import ExitStack, closing
 
 import pytest
 
 from p2psync.sharelink import parse_link
 from tests.e2e import lab
 from tests.e2e.compare import differences
-from tests.e2e.program import code_of, eventually, get, serve_tracker, share
-from tests.e2e.tree import make_random_tree
+from tests.e2e.program import BIN, Program, code_of, eventually, follow, get, serve_tracker, share
+from tests.e2e.tree import make_random_file, make_random_tree
 
 
 @pytest.fixture
@@ -63,6 +66,17 @@ def test_a_tracker_of_its_own_brings_them_together(folder, tmp_path, tracker):
         link = sharer.wait_event("ready")["link"]
         assert tracker in urllib.parse.unquote(link)
         assert got(code_of(link), tmp_path, "--tracker", tracker)
+
+
+@pytest.mark.parametrize(("host", "via"), [("127.0.0.1", "udp"), ("[::1]", "udp"), ("[::1]", "http")])
+def test_it_does_so_over_udp_and_ipv6_too(folder, tmp_path, host, via):
+    network = ("--listen", f"{host}:0", "--no-lan")
+    with Program(
+        BIN / "p2psync-tracker", "serve", "--json", f"--set={'listen' if via == 'http' else via}={host}:0"
+    ) as ours:
+        url = f"{via}://{ours.wait_event('listening')[via][0]}/announce"
+        with share(folder, "--tracker", url, *network) as sharer:
+            assert got(code_of(sharer.wait_event("ready")["link"]), tmp_path, "--tracker", url, *network)
 
 
 def test_the_tracker_counts_who_is_there(folder, tmp_path, tracker):
@@ -170,3 +184,67 @@ def test_listening_everywhere_puts_an_address_in_the_link_that_others_reach(fold
         with get(link, tmp_path / "b", *where, prefix=other.prefix) as getter:
             getter.complete()
     assert differences(folder, tmp_path / "b") == []
+
+
+@pytest.mark.parametrize("family", ["IPv4", "IPv6", "both"])
+def test_a_new_peer_is_found_within_two_seconds_on_a_local_network(folder, tmp_path, hosts, family):
+    for number, host in enumerate(hosts, 1):
+        lab.run_ip("-n", host.name, "address", "add", f"fd91::{number}/64", "dev", "wire", "nodad")
+    here, there = {
+        "IPv4": [f"{host.address}:0" for host in hosts],
+        "IPv6": ["[fd91::1]:0", "[fd91::2]:0"],
+        "both": ["0.0.0.0:0", "0.0.0.0:0"],
+    }[family]
+    one, other = hosts
+    with share(folder, "--listen", here, prefix=one.prefix) as sharer:
+        link = code_of(sharer.wait_event("ready")["link"])
+        time.sleep(3)  # the sharer's first announcements are over: the newcomer's are what counts
+        with get(link, tmp_path / "b", "--listen", there, prefix=other.prefix) as getter:
+            getter.wait_event("listening")
+            began = time.monotonic()
+            getter.wait_event("matched")
+            assert time.monotonic() - began < 2
+            getter.complete()
+
+
+def note(folder, name):
+    """Return a note of a folder's state."""
+    with closing(sqlite3.connect(folder / ".p2psync/index.sqlite")) as database:
+        row = database.execute("SELECT value FROM notes WHERE name = ?", (name,)).fetchone()
+    return row[0] if row else b""
+
+
+def test_a_peer_that_worked_is_found_again_without_any_hint(folder, tmp_path):
+    with share(folder) as sharer:
+        ready = sharer.wait_event("ready")
+        link = code_of(ready["link"])
+        with follow(link, tmp_path / "b", "--peer", ready["listen"]) as follower:
+            follower.wait_event("matched")
+            eventually(lambda: ready["listen"].encode() in note(tmp_path / "b", "peers"), "the peer is saved")
+            follower.kill()
+        make_random_file(folder / "more", 100_000, seed=2)
+        sharer.wait_event("published")
+        assert got(link, tmp_path)
+
+
+def test_nobody_notices_that_the_tracker_dies(tmp_path):
+    make_random_file(tmp_path / "a/large", 40_000_000, seed=1)
+    with ExitStack() as stack:
+        tracker = stack.enter_context(serve_tracker())
+        url = f"http://{tracker.wait_event('listening')['listen']}/announce"
+        sharer = stack.enter_context(share(tmp_path / "a", "--tracker", url, "--limit-up", "8M"))
+        code = code_of(sharer.wait_event("ready")["link"])
+        first, second = (
+            stack.enter_context(get(f"{code}?tr={url}", tmp_path / f"b{number}", "--seed")) for number in (1, 2)
+        )
+        for getter in (first, second):
+            getter.wait_event("progress", state="fetching")
+        tracker.kill()
+        # A third one comes, which knows the first alone, and is told of the others.
+        known = first.wait_event("listening")["listen"]
+        third = stack.enter_context(get(code, tmp_path / "b3", "--seed", "--peer", known))
+        third.wait_event("progress", state="fetching", peers=3)
+        for getter in (first, second, third):
+            getter.wait_event("matched", timeout_s=60)
+    for number in (1, 2, 3):
+        assert differences(tmp_path / "a", tmp_path / f"b{number}") == []

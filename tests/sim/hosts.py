@@ -63,7 +63,7 @@ class MadeUpFolder:
 def make_folder(
     lengths: Sequence[int], *, pages: int = 4, seed: int = 0, seq: int = 1, repeated: int = 1
 ) -> MadeUpFolder:
-    """Make blocks of random bytes, which stand `repeated` times in each: four times shrink to a quarter."""
+    """Make blocks of random bytes, which stand `repeated` times in each, so that it shrinks."""
     rng = random.Random(seed)
     contents = [rng.randbytes(length // repeated) * repeated for length in lengths]
     blocks = {block_id(data): data for data in contents}

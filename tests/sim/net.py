@@ -54,6 +54,7 @@ class SimStream:
 
     def __init__(self, net: "Net", host: Host, peer: Host, outgoing: Pipe, incoming: Pipe) -> None:
         self.device = peer.device
+        self.remote_host = peer.name
         self._net, self._host, self._peer = net, host, peer
         self._outgoing, self._incoming = outgoing, incoming
         host.streams.append(self)

@@ -13,7 +13,7 @@ def check_accounts(simulation: Simulation) -> None:
     """Hold every getter's accounts against each other."""
     for host in simulation.getters:
         picker, size = host.requests.picker, len(simulation.folder.lengths)
-        held = sum(bits.bit_count() for bits in map(lambda b: int.from_bytes(b, "big"), host.offer._bits.values()))
+        held = sum(int.from_bytes(bits, "big").bit_count() for bits in host.offer._bits.values())
         assert host.job.pending == size - held
         assert 0 <= host.job.unassigned <= host.job.pending
         owed = [picker.in_flight(number) for number in host.peerings]

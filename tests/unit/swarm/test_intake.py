@@ -5,8 +5,7 @@ from p2psync.blocks.block import block_id
 from p2psync.store.memory import MemoryStore
 from p2psync.store.threaded import ThreadedStore
 from p2psync.swarm.intake import BUDGET_BYTES, Intake
-from p2psync.swarm.link import Link
-from p2psync.wire.buffers import BufferPool
+from p2psync.swarm.link import Link, Shared
 
 
 class Deaf:
@@ -21,12 +20,13 @@ class Silent:
     """A stream on which nothing is ever said."""
 
     device = bytes(32)
+    remote_host = ""
 
 
 async def test_room_for_more_is_told_to_every_link_that_waits_for_it(nursery):
     store = MemoryStore()
     intake = Intake(ThreadedStore(store, trio.CapacityLimiter(1)), Deaf())
-    link = Link(Silent(), BufferPool(), number=1)
+    link = Link(Silent(), Shared(), number=1)
     blocks = [bytes([number]) * (4 << 20) for number in range(BUDGET_BYTES // (4 << 20))]
     for data in blocks:
         intake.put(link, block_id(data), data)
@@ -43,7 +43,7 @@ async def test_who_waits_for_room_waits_until_there_is_some(autojump_clock):
     intake = Intake(ThreadedStore(MemoryStore(), trio.CapacityLimiter(1)), Deaf())
     data = bytes(4 << 20)
     for _ in range(BUDGET_BYTES // len(data)):
-        intake.put(Link(Silent(), BufferPool(), number=1), block_id(data), data)
+        intake.put(Link(Silent(), Shared(), number=1), block_id(data), data)
     with trio.move_on_after(60) as patience:
         await intake.wait_room()
     assert patience.cancelled_caught

@@ -8,7 +8,6 @@ from p2psync.swarm.limiter import (
     SLACK_S,
     UNLIMITED_QUANTUM_BYTES,
     Bucket,
-    is_local,
     quantum_bytes,
     wire_bytes,
 )
@@ -81,17 +80,3 @@ def test_steps_are_small_where_the_lowest_limit_is(rates, size):
 )
 def test_every_record_of_tls_costs_22_bytes(count, size):
     assert wire_bytes(count) == size
-
-
-@pytest.mark.parametrize(
-    "host", ["10.1.2.3", "172.31.0.1", "192.168.7.9", "127.0.0.1", "::1", "fe80::1%eth0", "fd00::5", "::ffff:10.0.0.1"]
-)
-def test_private_addresses_are_local(host):
-    assert is_local(host)
-
-
-@pytest.mark.parametrize(
-    "host", ["8.8.8.8", "172.32.0.1", "2001:db8::1", "::ffff:8.8.8.8", "nas.example", "", "fec0::1"]
-)
-def test_other_addresses_and_names_are_not_local(host):
-    assert not is_local(host)

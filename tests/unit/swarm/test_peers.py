@@ -3,7 +3,17 @@
 import random
 
 from p2psync.ids import PeerAddress
-from p2psync.swarm.peers import FIRST_RETRY_S, JITTER, MAX_ADDRESSES, MAX_RETRY_S, STEADY_S, PeerBook
+from p2psync.swarm.peers import (
+    FIRST_RETRY_S,
+    HEARSAY_TRIES,
+    JITTER,
+    MAX_ADDRESSES,
+    MAX_HEARSAY,
+    MAX_RETRY_S,
+    RESERVED_DIALS,
+    STEADY_S,
+    PeerBook,
+)
 
 HERE, THERE = PeerAddress("here", 1), PeerAddress("there", 2)
 DEVICE = b"d" * 32
@@ -109,3 +119,81 @@ def test_whoever_was_found_does_not_make_room():
     peers.dialling(dialled)
     peers.add([PeerAddress("y", n) for n in range(1, MAX_ADDRESSES + 1)], 1.0)
     assert {last, dialled} <= {address for address, _ in peers.records()}
+
+
+LIAR, HONEST = b"l" * 32, b"h" * 32
+
+
+def hearsay(count, start=0):
+    return [PeerAddress(f"dead {number}", 1) for number in range(start, start + count)]
+
+
+def test_what_peers_tell_is_dialled_after_all_else():
+    peers = book()
+    peers.add_hearsay([THERE], HONEST, 0.0)
+    peers.add([HERE], 0.0)
+    assert peers.due(0.0, []) == [HERE, THERE]
+
+
+def test_hearsay_never_fills_the_dials_that_are_reserved():
+    peers = book()
+    peers.add_hearsay(hearsay(100), LIAR, 0.0)
+    assert len(peers.due(0.0, [], room=16)) == 16 - RESERVED_DIALS
+    assert peers.due(0.0, [], room=RESERVED_DIALS) == []
+    peers.add([HERE], 0.0)
+    assert peers.due(0.0, [], room=RESERVED_DIALS) == [HERE]
+
+
+def test_one_peer_is_believed_so_many_addresses_only():
+    peers = book()
+    for start in range(0, 10 * MAX_HEARSAY, 50):
+        peers.add_hearsay(hearsay(50, start), LIAR, 0.0)
+    assert len(list(peers.records())) == MAX_HEARSAY
+    peers.add_hearsay([HERE], HONEST, 0.0)
+    assert HERE in dict(peers.records())
+
+
+def test_hearsay_that_does_not_work_is_forgotten_and_may_be_told_again():
+    peers = book()
+    peers.add_hearsay([HERE], LIAR, 0.0)
+    for _ in range(HEARSAY_TRIES):
+        assert HERE in dict(peers.records())
+        peers.failed(HERE, "no", 0.0)
+    assert list(peers.records()) == []
+    peers.add_hearsay([HERE], HONEST, 0.0)
+    assert peers.due(0.0, []) == [HERE]
+
+
+def test_hearsay_that_worked_once_is_kept_as_any_other():
+    peers = book()
+    peers.add_hearsay([HERE], HONEST, 0.0)
+    peers.linked(HERE, DEVICE)
+    for _ in range(2 * HEARSAY_TRIES):
+        peers.failed(HERE, "no", 0.0)
+    assert HERE in dict(peers.records())
+
+
+def test_what_others_name_too_is_no_hearsay():
+    peers = book()
+    peers.add_hearsay([HERE], LIAR, 0.0)
+    peers.add([HERE], 0.0)
+    for _ in range(2 * HEARSAY_TRIES):
+        peers.failed(HERE, "no", 0.0)
+    assert HERE in dict(peers.records())
+
+
+def test_hearsay_changes_nothing_about_what_is_known_or_banned():
+    peers = book(HERE)
+    peers.ban(DEVICE, THERE, "lies")
+    peers.add_hearsay([HERE, THERE], LIAR, 0.0)
+    assert [(address, record.told_by) for address, record in peers.records()] == [(HERE, None)]
+
+
+def test_hearsay_makes_room_first():
+    peers = book()
+    for number in range(MAX_ADDRESSES // MAX_HEARSAY):
+        peers.add_hearsay(hearsay(MAX_HEARSAY, number * MAX_HEARSAY), bytes([number]) * 32, 0.0)
+    named = [PeerAddress(f"named {number}", 1) for number in range(500)]
+    peers.add(named, 0.0)
+    assert len(list(peers.records())) == MAX_ADDRESSES
+    assert set(named) <= dict(peers.records()).keys()

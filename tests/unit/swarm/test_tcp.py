@@ -1,6 +1,8 @@
+import contextlib
 import socket
 
 import pytest
+import trio
 from trio.testing import memory_stream_pair
 
 from p2psync.errors import ConfigError, UnreachableError
@@ -119,3 +121,43 @@ async def test_the_host_of_a_connection_that_is_gone_is_empty():
     await stream.aclose()
     assert remote_host(stream) == ""
     await close(listeners)
+
+
+class Names(trio.abc.HostnameResolver):
+    """A name service that knows one name."""
+
+    def __init__(self, *hosts):
+        self._hosts = hosts
+
+    async def getaddrinfo(self, host, port, family=0, type=0, proto=0, flags=0):  # noqa: A002 - trio's name
+        return [
+            (socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, int(port)))
+            for host in self._hosts
+        ]
+
+    async def getnameinfo(self, sockaddr, flags):
+        raise NotImplementedError
+
+
+def deaf_listener(host):
+    """Return sockets of which the first listens and takes no more connections: who dials it waits."""
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.bind((host, 0))
+    listener.listen(0)
+    waiting = [socket.socket(listener.family) for _ in range(4)]
+    for client in waiting:
+        client.setblocking(False)
+        client.connect_ex(listener.getsockname())
+    return [listener, *waiting]
+
+
+@pytest.mark.parametrize(("deaf", "live"), [("::1", "127.0.0.1"), ("127.0.0.1", "::1")])
+async def test_a_family_that_does_not_answer_does_not_hold_up_the_other(deaf, live):
+    with contextlib.ExitStack() as stack:
+        listener, *_ = [stack.enter_context(each) for each in deaf_listener(deaf)]
+        port = listener.getsockname()[1]
+        (other,) = await open_listeners(PeerAddress(live, port))
+        trio.socket.set_custom_hostname_resolver(Names(deaf, live))
+        with trio.fail_after(1.5):  # RFC 8305: the next address after 250 ms
+            async with other, await connect(PeerAddress("both.example", port)) as stream:
+                assert remote_host(stream) == live

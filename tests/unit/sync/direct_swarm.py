@@ -49,7 +49,13 @@ class DirectSwarm:
         self._say_head.send_nowait(head)
 
     def publish(
-        self, head: bytes, root: BlockId, *, complete: bool, holdings: Mapping[BlockId, PageHolding] | None = None
+        self,
+        head: bytes,
+        root: BlockId,
+        *,
+        complete: bool,
+        holdings: Mapping[BlockId, PageHolding] | None = None,
+        provisional: bool = False,
     ) -> None:
         self.published.append((head, root, complete))
         for follower in self._followers:
@@ -61,7 +67,7 @@ class DirectSwarm:
     async def fetch(self, root: BlockId, ids: Sequence[BlockId]) -> None:
         await self._move(ids)
 
-    async def fetch_runs(self, root: BlockId, runs: AsyncIterable[Sequence[Run]]) -> None:
+    async def fetch_runs(self, root: BlockId, runs: AsyncIterable[Sequence[Run]], *, in_order: bool = False) -> None:
         async for batch in runs:
             for run in batch:
                 await self._move(run.ids, of_files=True)

@@ -5,6 +5,7 @@ import stat
 from collections.abc import Callable, Collection
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import trio
 
@@ -13,7 +14,7 @@ from p2psync.keys import Role, keys_from_seed
 from p2psync.manifest.version import DEVICE_PREFIX_BYTES, bump, encode_version, parse_version
 from p2psync.store.folder_state import STATE_NAME, FolderState
 from p2psync.sync.events import Matched
-from p2psync.sync.follower import Follower
+from p2psync.sync.follower import Follower, PullOptions
 from p2psync.sync.heads import NewestHead
 from p2psync.sync.publish import HeadWriter, Published
 from p2psync.sync.scan import ScanPolicy, ScanReport, scan_folder
@@ -82,7 +83,7 @@ class Getter:
         self.before_write: Callable[[object], None] | None = None
         self.must_hold = True
 
-    async def get(self, *, exact: bool = False) -> Matched:
+    async def get(self, **options: Any) -> Matched:
         """Bring the folder to the newest head."""
         self.swarm = DirectSwarm(self.folder.store)
         self.swarm.before_write = self.before_write
@@ -97,7 +98,7 @@ class Getter:
                 done.set()
 
         newest = NewestHead(self.folder.database, self.keys)
-        follower = Follower(self.folder, self.keys, newest, self.swarm, tell, exact=exact)
+        follower = Follower(self.folder, self.keys, newest, self.swarm, tell, PullOptions(**options))
         with only_error():
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(lambda: follower.run(after_hearing=True))

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import p2psync.wire
+from p2psync.ids import PeerAddress
 from p2psync.wire.buffers import BufferPool
 from p2psync.wire.connection import Connection
 from p2psync.wire.messages import (
@@ -20,6 +21,7 @@ from p2psync.wire.messages import (
     Missing,
     Packed,
     Part,
+    Peers,
     Ping,
     Pong,
     Want,
@@ -40,6 +42,7 @@ MESSAGES = {
     "ping": Ping(),
     "pong": Pong(),
     "bye": Bye(Farewell.CLOSING),
+    "peers": Peers([PeerAddress("10.0.0.2", 8000), PeerAddress("2001:db8::1", 8001)]),
     "packed": Packed(Kind.BLOCKS, 56, bytes.fromhex("28b52ffd20389d00005800000001aa000000106869020039b934400b")),
 }
 
