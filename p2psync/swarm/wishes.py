@@ -65,13 +65,10 @@ class Wishes:
         room = min(limits.WANTED_IDS, limit_blocks) - sum([len(task.wanted) for task in wished])
         if len(wished) > WISHED_TASKS // 2 or room <= 0:
             return []
-        mine = self._portion(peer, self._order(self._pool.unheld))
-        ids: list[BlockId] = []
-        for task in mine[: WISHED_TASKS - len(wished)]:
-            if len(ids) < room and self._serves(peer, task, now):
-                task.asked_at = now
-                self._pool.wish(task, peer)
-                ids += task.wanted
+        unheld = list(self._order(self._pool.unheld))
+        ids = self._wish_for(self._portion(peer, unheld)[: WISHED_TASKS - len(wished)], peer, room, now)
+        if not ids and not wished:  # whose portion the rest is does not serve it
+            ids = self._wish_for(unheld[:WISHED_TASKS], peer, room, now)
         return ids
 
     def take_over(self, peer: int, now: float) -> tuple[list[BlockId], dict[int, list[BlockId]]]:
@@ -85,13 +82,18 @@ class Wishes:
         tasks = list(self._pool.wished_at(other))
         if len(tasks) == 1 and now - tasks[0].asked_at < UNMEASURED_PATIENCE_S:
             return [], {}
+        taken = self._portion(peer, tasks) or tasks[len(tasks) // 2 :]
+        ids = self._wish_for(taken, peer, limits.WANTED_IDS, now)
+        return ids, {other: ids} if ids else {}
+
+    def _wish_for(self, tasks: Iterable[Task], peer: int, room: int, now: float) -> list[BlockId]:
         ids: list[BlockId] = []
-        for task in self._portion(peer, tasks) or tasks[len(tasks) // 2 :]:
-            if self._serves(peer, task, now):
+        for task in tasks:
+            if len(ids) < room and self._serves(peer, task, now):
                 task.asked_at = now
                 self._pool.wish(task, peer)
                 ids += task.wanted
-        return ids, {other: ids} if ids else {}
+        return ids
 
     def _deals(self, peer: int) -> bool:
         """Say whether a peer may be told wishes: it has all, somebody else has not, and the order is left to it."""
@@ -106,7 +108,8 @@ class Wishes:
 
     def _portion(self, peer: int, tasks: Iterable[Task]) -> list[Task]:
         """Return what one of the seeds is wished to send first; all who wish divide it alike."""
-        seeds = sorted((self._peers[each].name, each) for each in self._peers if self._deals(each))
+        others = (each for each in self._peers if self._deals(each) and not self._peers[each].is_doubtful)
+        seeds = sorted((self._peers[each].name, each) for each in {peer, *others})
         at = seeds.index((self._peers[peer].name, peer))
         return [task for task in tasks if _portion_number(task) % len(seeds) == at]
 

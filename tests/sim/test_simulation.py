@@ -45,6 +45,7 @@ def test_the_same_seed_gives_the_same_swarm():
     ("case", "time", "copies"),
     [
         ("slow-host", 1.2, 1.2),
+        ("mixed", 1.1, 1.5),
         ("slow-uplink", 1.25, 1.25),
         ("two-origins", 1.17, 1.2),
         ("staggered", 1.2, 1.5),
