@@ -111,7 +111,7 @@ class Requests:
     def tick(self, number: int, payload_bytes: int, now: float, *, is_paused: bool) -> bool:
         """Measure a link, snub it if it does not send what it owes; return False if it is to be ended."""
         flow, picker = self._links[number].flow, self.picker
-        flow.tick(now, payload_bytes, owing=picker.in_flight(number)[0] > 0 or picker.wishes(number))
+        flow.tick(now, payload_bytes, owing=picker.in_flight(number)[0] > 0 or picker.wishes.has(number))
         if is_paused:
             flow.excuse(now)
         if flow.is_stalled(now):
@@ -149,9 +149,9 @@ class Requests:
 
     def _wish(self, number: int, now: float) -> list[BlockId]:
         picker = self.picker
-        ids = picker.wish(number, limits.WANTED_IDS - picker.in_flight(number)[1], now)
+        ids = picker.wishes.wish(number, limits.WANTED_IDS - picker.in_flight(number)[1], now)
         if not ids and not picker.in_flight(number)[0]:
-            ids, unneeded = picker.take_over(number, now)
+            ids, unneeded = picker.wishes.take_over(number, now)
             self.cancel(unneeded)
         self._post(number, Wish, ids)
         return ids
