@@ -129,7 +129,7 @@ OPTIONS = (
         "rate_per_s", _number(0, 10**6, float), 50.0, "announces and scrapes a second from one address; 0: no limit"
     ),
     Option("burst", _number(1, 10**6), 500, "announces and scrapes at once from one address"),
-    Option("claimed_ip", _boolean, False, "believe the ip= of clients in private networks"),
+    Option("claimed_ip", _boolean, False, "believe the address that clients in private networks say they have (ip=)"),
     Option("swarms", _number(1, 10**9), 1_000_000, "swarms in memory at most"),
     Option("peers", _number(1, 10**9), 10_000_000, "peers in memory at most"),
     Option("peers_per_address", _number(1, 65535), 32, "peers of one swarm at one public IPv4 address at most"),

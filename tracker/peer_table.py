@@ -75,8 +75,7 @@ class PeerTable:
 
     def find(self, entry: bytes) -> Place | None:
         """Return where a peer is."""
-        buckets = self._buckets
-        bucket = buckets[0] if len(buckets) == 1 else self._bucket_of(entry)
+        bucket = self._bucket_of(entry)
         at = find_entry(bucket.entries, entry)
         return (bucket, at // self.width) if at >= 0 else None
 
@@ -152,7 +151,8 @@ class PeerTable:
         return chosen + buckets[: min(first, _BUCKETS_ASKED - len(chosen))]
 
     def _bucket_of(self, entry: bytes) -> Bucket:
-        return self._buckets[self._index_of(entry)]
+        buckets = self._buckets
+        return buckets[0] if len(buckets) == 1 else buckets[self._index_of(entry)]
 
     def _index_of(self, entry: bytes) -> int:
         number = _hash(entry)
@@ -241,17 +241,19 @@ def _hash(entry: bytes) -> int:
 
 
 def _append(bucket: Bucket, entry: bytes, detail: bytes, *, uploads: bool) -> None:
+    entries, details = bucket.entries, bucket.details
     if uploads:
-        bucket.entries += entry
-        bucket.details += detail
+        entries += entry
+        details += detail
         return
     width, border = len(entry), bucket.downloaders
-    # The first uploader makes room by moving to the end.
-    bucket.entries += bucket.entries[border * width : (border + 1) * width] or entry
-    bucket.details += bucket.details[border * DETAIL_BYTES : (border + 1) * DETAIL_BYTES] or detail
-    bucket.entries[border * width : (border + 1) * width] = entry
-    bucket.details[border * DETAIL_BYTES : (border + 1) * DETAIL_BYTES] = detail
     bucket.downloaders += 1
+    at, detail_at = border * width, border * DETAIL_BYTES
+    # The first uploader makes room by moving to the end.
+    entries += entries[at : at + width] or entry
+    details += details[detail_at : detail_at + DETAIL_BYTES] or detail
+    entries[at : at + width] = entry
+    details[detail_at : detail_at + DETAIL_BYTES] = detail
 
 
 def _take(bucket: Bucket, index: int, width: int) -> None:

@@ -17,6 +17,7 @@ import trio
 
 from p2psync.errors import ConfigError, StoreError
 from p2psync.ids import InfoHash
+from tracker import systemd
 from tracker.access import Access, Mode, parse_hashes, parse_keys
 from tracker.config import Settings
 from tracker.connection_id import KEY_BYTES, ConnectionIds
@@ -44,7 +45,7 @@ async def serve(settings: Settings, environment: Mapping[str, str], listening: L
 
     Args:
         settings: What the operator wants.
-        environment: Of the process, for sockets that systemd hands over.
+        environment: Of the process, for what systemd hands over and wants to hear.
         listening: Told the addresses, as soon as clients are answered there.
 
     Raises:
@@ -61,12 +62,15 @@ async def serve(settings: Settings, environment: Mapping[str, str], listening: L
         async with _open_store(settings) as store, trio.open_nursery() as nursery:
             service = TrackerService(store, settings.policy, _rng(), access)
             nursery.start_soon(_tend, store)
+            nursery.start_soon(systemd.stay_alive, environment)
             await _start_servers(nursery, settings, sockets, service, tls)
             listening(sockets.addresses())
             log(logging.INFO, "serving", **sockets.addresses())
+            systemd.notify(environment, systemd.READY)
             async for received in signals:
                 if received != signal.SIGHUP:
                     log(logging.INFO, "stopping", signal=signal.Signals(received).name)
+                    systemd.notify(environment, systemd.STOPPING)
                     nursery.cancel_scope.cancel()
                     return signal.Signals(received)
                 _reload(settings, service, tls)

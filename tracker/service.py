@@ -100,6 +100,7 @@ _OUTCOMES = {
     Kept.ADDRESS_FULL: (Outcome.NOT_KEPT, "too many peers at your address, others will not be told of this one"),
 }
 _CHANGES: dict[int, Change] = {Event.STOPPED: Change.LEAVE, Event.COMPLETED: Change.COMPLETE}
+_new = tuple.__new__  # a constructor of a NamedTuple is Python, and costs twice as much
 _STAY, _SWARMS_FULL = Change.STAY, Kept.SWARMS_FULL  # here and below: names of their own are found faster
 _DOWNLOADER, _SEED, _PARTIAL_SEED = Role
 _COMPLETED, _PAUSED = Event.COMPLETED, Event.PAUSED
@@ -169,7 +170,7 @@ class TrackerService:
         if claimed_ip and self.policy.claimed_ip and is_private(ip):
             ip = _believable(claimed_ip, ip)
         most = self.policy.max_numwant
-        return PeerUpdate(
+        fields = (
             info_hash,
             ip + port.to_bytes(2, "big"),
             peer_id + key.to_bytes(4, "big"),
@@ -179,6 +180,7 @@ class TrackerService:
             life_s,
             not compact and not no_peer_id,
         )
+        return _new(PeerUpdate, fields)
 
     def _interval_s(self) -> int:
         """Return the interval at which as many peers as there are make no more announces than are wanted."""
@@ -197,7 +199,7 @@ class TrackerService:
             interval_s = min(interval_s, policy.small_swarm_interval_s)
         interval_s = int(interval_s * (1 + policy.jitter * (2 * self._rng.random() - 1))) or 1
         outcome, warning = _OUTCOMES[kept]
-        return Answer(outcome, view, interval_s, min(interval_s, policy.min_interval_s), warning)
+        return _new(Answer, (outcome, view, interval_s, min(interval_s, policy.min_interval_s), warning))
 
 
 def lifetime_s(policy: Policy, interval_s: int) -> int:

@@ -26,6 +26,7 @@ _SOUGHT_IN_THE_OTHER, _SOUGHT_IN_ITS_FAMILY = 2048, 128
 clients are, or of its own. To look for it among more would cost more than the number is worth."""
 _DOWNLOADER, _SEED, _PARTIAL_SEED = Role  # names of their own are found faster
 _COMPLETE = Change.COMPLETE
+_new = tuple.__new__  # a constructor of a NamedTuple is Python, and costs twice as much
 
 
 class Swarm:
@@ -48,7 +49,8 @@ class Swarm:
 
     def counts(self) -> SwarmCounts:
         """Return the numbers of clients."""
-        return SwarmCounts(self.seeds, self.completed, self.downloaders + self.partial_seeds, self.downloaders)
+        incomplete = self.downloaders + self.partial_seeds
+        return _new(SwarmCounts, (self.seeds, self.completed, incomplete, self.downloaders))
 
     def table(self, width: int) -> PeerTable:
         """Return the table of the family whose entries have `width` bytes."""

@@ -18,6 +18,7 @@ from p2psync.node.events import (
     LocalAddition,
     Matched,
     Note,
+    Offering,
     PeersSeen,
     Problem,
     Progress,
@@ -73,6 +74,7 @@ class TerminalDisplay:
         self._live: Live | None = None
         self._rates = _Rates()
         self._said_waiting = ""
+        self._said_link = ""
         self._matched: Matched | None = None
         self._peers: tuple[PeerRow, ...] = ()
 
@@ -92,10 +94,7 @@ class TerminalDisplay:
             case Progress():
                 self._show_progress(event)
             case Ready():
-                self._say(f"sharing {_count(event.files, 'file')}, {show_bytes(event.bytes)}, on {event.listen}")
-                self._say("on the other machine:")
-                self._result(f"{COMMAND} get {shlex.quote(event.link)} DIR")
-                self._say("anybody with that line can read the folder; Ctrl-C stops sharing")
+                self._show_ready(event)
             case Matched():
                 self._show_match(event)
             case Published():
@@ -110,6 +109,16 @@ class TerminalDisplay:
                 self._peers = event.peers
             case Listening():
                 pass
+
+    def _show_ready(self, event: Ready) -> None:
+        so_far = "so far, and the scan goes on" if isinstance(event, Offering) else f"on {event.listen}"
+        self._say(f"sharing {_count(event.files, 'file')}, {show_bytes(event.bytes)}, {so_far}")
+        if event.link == self._said_link:
+            return
+        self._said_link = event.link
+        self._say("on the other machine:")
+        self._result(f"{COMMAND} get {shlex.quote(event.link)} DIR")
+        self._say("anybody with that line can read the folder; Ctrl-C stops sharing")
 
     def _show_progress(self, event: Progress) -> None:
         if self._live is not None:

@@ -1,5 +1,6 @@
 """Entries: the state of one path."""
 
+import struct
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -50,6 +51,11 @@ class Entry(NamedTuple):
     def path(self) -> bytes:
         """The whole path inside the folder."""
         return join_path(self.parent, self.name)
+
+    @property
+    def size_bytes(self) -> int:
+        """A file's size."""
+        return sum(struct.unpack(f">{len(self.lengths) // 4}I", self.lengths))
 
     @property
     def key(self) -> bytes:

@@ -11,6 +11,8 @@ from p2psync.keys import SIGNATURE_BYTES, FolderKeys
 from p2psync.manifest.version import VersionVector, encode_version, parse_version
 
 FORMAT = 1
+PROVISIONAL_FORMAT = 2
+"""Of a head with one more field, `provisional`, which is 1; not offered to peers who do not know it."""
 MAX_HEAD_BYTES = 64 << 10
 """Room for the version vector of 4,000 devices."""
 _SIGNING_CONTEXT = b"p2psync head\0"
@@ -37,6 +39,8 @@ class Head:
         version: Version vector of the whole folder.
         previous: `signed_id` of the head before, zeros for the first: heads form a chain.
         time_ns: When it was published, nanoseconds since 1970; for people to read, never for decisions.
+        provisional: Whether the folder is still being scanned for the first time: what the manifest has is right, what
+            it lacks means nothing. Every other head is newer.
     """
 
     folder: FolderId
@@ -46,21 +50,28 @@ class Head:
     version: VersionVector
     previous: bytes
     time_ns: int
+    provisional: bool = False
+
+    @property
+    def rank(self) -> tuple[bool, int, BlockId]:
+        """What heads are ordered by; equal sequence numbers are settled alike everywhere, by root."""
+        return not self.provisional, self.seq, self.root
 
     def signed(self, keys: FolderKeys) -> bytes:
         """Return the head's bytes, signed with the folder's write key."""
-        body = bencoding.encode(
-            {
-                b"device": self.device,
-                b"folder": self.folder,
-                b"format": FORMAT,
-                b"previous": self.previous,
-                b"root": self.root,
-                b"seq": self.seq,
-                b"time": self.time_ns,
-                b"version": encode_version(self.version),
-            }
-        )
+        fields: dict[bytes, object] = {
+            b"device": self.device,
+            b"folder": self.folder,
+            b"format": PROVISIONAL_FORMAT if self.provisional else FORMAT,
+            b"previous": self.previous,
+            b"root": self.root,
+            b"seq": self.seq,
+            b"time": self.time_ns,
+            b"version": encode_version(self.version),
+        }
+        if self.provisional:
+            fields[b"provisional"] = 1
+        body = bencoding.encode(fields)
         return bencoding.encode({b"head": body, b"sig": keys.sign(_SIGNING_CONTEXT + body)})
 
     @classmethod
@@ -78,8 +89,10 @@ class Head:
         body = envelope.octets(b"head")
         keys.verify(_SIGNING_CONTEXT + body, envelope.octets(b"sig", length=SIGNATURE_BYTES))
         fields = bencoding.Fields(bencoding.decode(body), of="head")
-        fields.number(b"format", low=FORMAT, high=FORMAT)
-        fields.refuse_others(_FIELDS)
+        provisional = fields.number(b"format", low=FORMAT, high=PROVISIONAL_FORMAT) == PROVISIONAL_FORMAT
+        if provisional:
+            fields.number(b"provisional", low=1, high=1)
+        fields.refuse_others((*_FIELDS, b"provisional") if provisional else _FIELDS)
         head = cls(
             folder=FolderId(fields.octets(b"folder", length=FOLDER_ID_BYTES)),
             device=DeviceId(fields.octets(b"device", length=DEVICE_ID_BYTES)),
@@ -88,16 +101,16 @@ class Head:
             version=parse_version(fields.octets(b"version")),
             previous=fields.octets(b"previous", length=BLOCK_ID_BYTES),
             time_ns=fields.number(b"time"),
+            provisional=provisional,
         )
         if head.folder != keys.folder:
             raise IntegrityError("a head of another folder")
         return head
 
     def standing_against(self, ours: "Head | None") -> Standing:
-        """Compare with the newest head we know; equal sequence numbers are settled alike everywhere, by root."""
+        """Compare with the newest head we know."""
         if ours is None:
             return Standing.NEWER
-        mine, theirs = (ours.seq, ours.root), (self.seq, self.root)
-        if theirs == mine:
+        if self.rank == ours.rank:
             return Standing.SAME
-        return Standing.NEWER if theirs > mine else Standing.OLDER
+        return Standing.NEWER if self.rank > ours.rank else Standing.OLDER

@@ -31,6 +31,13 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
+class Offering(Ready):
+    """A share serves what its first scan has found so far; `ready` follows when it is over. The same fields."""
+
+    event: ClassVar[str] = "offering"
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """Where the work stands; at most twice a second while something moves, and once when it stops.
 
@@ -119,7 +126,7 @@ class PeersSeen:
     peers: tuple[PeerRow, ...]
 
 
-NodeEvent = Listening | Ready | Progress | Matched | Published | LocalAddition | Problem | Note
+NodeEvent = Listening | Offering | Ready | Progress | Matched | Published | LocalAddition | Problem | Note
 """What `--json` prints."""
 Shown = NodeEvent | PeersSeen
 """What a display is given."""

@@ -28,7 +28,6 @@ from p2psync.swarm.secure_stream import SecureStream
 from p2psync.swarm.swarm import Swarm, SwarmContext
 from p2psync.swarm.tcp import bound_addresses, open_listeners, reachable_addresses
 from p2psync.sync.heads import NewestHead
-from tracker.embed import run_tracker
 
 STORE_THREADS = 4
 """Worker threads for blocks: two keep the disk and both cores busy, two more hide the waits of a slow disk."""
@@ -171,6 +170,9 @@ class FolderNetwork:
         """Serve, dial and look for peers until cancelled."""
         async with trio.open_nursery() as nursery:
             if self._ports.tracker_listeners:
+                # A tenth of all that is imported, and followers need none of it.
+                from tracker.embed import run_tracker  # noqa: PLC0415
+
                 await nursery.start(run_tracker, self._ports.tracker_listeners)
             nursery.start_soon(self.schedule.run)
             await nursery.start(self.swarm.run)
@@ -234,4 +236,4 @@ def _families(listeners: list[trio.SocketListener]) -> list[int]:
 
 
 def _judged(standing: Standing, head: Head) -> JudgedHead:
-    return JudgedHead(standing, head.seq, head.root)
+    return JudgedHead(standing, head.seq, head.root, head.provisional)

@@ -17,6 +17,8 @@ STANDSTILL_S = 3.0
 NO_HONEST_SOURCE_S = 5.0
 """How long nobody but banned peers may be known before we say so: an address may still come from a tracker."""
 
+SCANNING_THERE = "scanning on the other side: what it has found so far is fetched already"
+
 
 def snapshot(progress: FolderProgress, network: FolderNetwork) -> Progress:
     """Return the progress event of this moment."""
@@ -30,7 +32,7 @@ def snapshot(progress: FolderProgress, network: FolderNetwork) -> Progress:
         uploaded_bytes=numbers.uploaded_bytes,
         peers=len(numbers.links),
         scanned_files=progress.scanned_files,
-        waiting_for=explain_wait(network) if waits else "",
+        waiting_for=explain_wait(network) if waits else SCANNING_THERE if progress.provisional else "",
     )
 
 

@@ -9,7 +9,7 @@ import trio
 from p2psync.keys import Role
 from p2psync.node.answers import FolderAnswers
 from p2psync.node.control import serve_control
-from p2psync.node.events import Listening, Note, Problem, Published, Ready, Shown
+from p2psync.node.events import Listening, Note, Offering, Problem, Published, Ready, Shown
 from p2psync.node.identity import Identity, own_folder
 from p2psync.node.network import FolderNetwork, NetworkOptions, Ports, open_ports
 from p2psync.node.progress import report_progress
@@ -56,6 +56,7 @@ class _Share:
         self._options = options
         self._emit = emit
         self._is_ready = False
+        self._is_offering = False
         self._told_problems: set[str] = set()
 
     async def run(self) -> None:
@@ -94,14 +95,21 @@ class _Share:
             if str(problem) not in self._told_problems:
                 self._told_problems.add(str(problem))
                 self._emit(Problem("path", str(problem)))
-        if not self._is_ready:
+        if event.provisional:
+            self._offer(event)
+        elif not self._is_ready:
             self._is_ready = True
-            self._emit(_ready(event, self._identity, self._ports, self._options))
+            self._emit(_ready(Ready, event, self._identity, self._ports, self._options))
         elif event.is_new:
             self._emit(Published(event.root.hex(), event.seq, event.files, event.size_bytes))
 
+    def _offer(self, event: PublishedHead) -> None:
+        if not self._is_offering:
+            self._is_offering = True
+            self._emit(_ready(Offering, event, self._identity, self._ports, self._options))
 
-def _ready(event: PublishedHead, identity: Identity, ports: Ports, options: ShareOptions) -> Ready:
+
+def _ready(kind: type[Ready], event: PublishedHead, identity: Identity, ports: Ports, options: ShareOptions) -> Ready:
     links = {
         role: str(
             ShareLink(
@@ -113,7 +121,7 @@ def _ready(event: PublishedHead, identity: Identity, ports: Ports, options: Shar
         )
         for role in Role
     }
-    return Ready(
+    return kind(
         link=links[Role.READ],
         read_link=links[Role.READ],
         write_link=links[Role.WRITE],

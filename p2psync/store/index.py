@@ -14,6 +14,8 @@ from p2psync.store.database import MOST_VARIABLES, Database
 from p2psync.store.local_file import LocalFile
 
 _PREFIX = struct.Struct(">q24x")
+_AGAIN = b"?"
+"""In front of a fingerprint: the content is to be read again."""
 _FILE_COLUMNS = "id, key, kind, mtime_ns, mode, cut, ids, lengths, target, version, fingerprint, ours"
 
 
@@ -111,7 +113,7 @@ class FileIndex:
         rows, places = [], []
         for known, entry, fingerprint, ours in files:
             number = known or self.allocate_number()
-            lengths = struct.unpack(f">{len(entry.lengths) // 4}I", entry.lengths)
+            lengths = block_lengths(entry.lengths)
             rows.append((
                 number, entry.key, entry.kind, sum(lengths), entry.mtime_ns, entry.mode, entry.cut, entry.ids,
                 entry.lengths, entry.target, entry.version, fingerprint, ours,
@@ -124,6 +126,12 @@ class FileIndex:
         """Record (fingerprint, number) of files whose state is known already."""
         self._database.execute_many("UPDATE files SET fingerprint = ? WHERE id = ?", marks)
 
+    def doubt(self, number: int) -> None:
+        """Have a file read again by the next scan, though it looks as it did: what it holds is not what it should."""
+        row = self._database.row("SELECT fingerprint FROM files WHERE id = ?", (number,))
+        if row is not None and row[0] and not row[0].startswith(_AGAIN):
+            self.set_fingerprints([(_AGAIN + row[0], number)])
+
     def remove_files(self, keys: Sequence[bytes]) -> None:
         """Forget paths and the places of their blocks."""
         places, gone = [], []
@@ -133,8 +141,7 @@ class FileIndex:
             for number, ids, packed in self._database.rows(
                 f"SELECT id, ids, lengths FROM files WHERE key IN ({marks})", some
             ):
-                lengths = struct.unpack(f">{len(packed) // 4}I", packed)
-                places += [place[:3] for place in block_places(number, ids, lengths)]
+                places += [place[:3] for place in block_places(number, ids, block_lengths(packed))]
                 gone.append((number,))
         if gone:
             self._database.execute_many("DELETE FROM places WHERE prefix = ? AND file = ? AND slot = ?", places)
@@ -176,6 +183,11 @@ class FileIndex:
                     place = Place(key, number, slot, offset, int.from_bytes(length, "big"), staged)
                     found.setdefault(BlockId(block), []).append(place)
         return found
+
+
+def block_lengths(packed: bytes) -> tuple[int, ...]:
+    """Return the lengths of an entry's blocks."""
+    return struct.unpack(f">{len(packed) // 4}I", packed)
 
 
 def block_places(number: int, ids: bytes, lengths: Sequence[int]) -> list[tuple[int, int, int, int]]:

@@ -87,6 +87,7 @@ class InPlaceStore:
                     found[block] = data
                     break
                 if not place.staged:
+                    self._index.doubt(place.number)
                     self.on_stale(place.key)
 
 

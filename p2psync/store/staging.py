@@ -153,6 +153,11 @@ class Staging:
             self._create(file)
         self._written(file, slot, BlockId(file.entry.ids) if file.is_whole else None)
 
+    def filled(self, file: StagedFile) -> None:
+        """Count all of a file as written: a file of the folder with the same content has been moved to its name."""
+        for slot in range(len(file.offsets) - 1):
+            self._written(file, slot, None)
+
     def write(self, block: BlockId, data: Payload) -> None:
         """Write a verified block wherever it is waited for.
 

@@ -13,7 +13,7 @@ from p2psync.store.threaded import ThreadedStore
 from p2psync.swarm.holdings import Grown
 from p2psync.swarm.intake import Intake
 from p2psync.swarm.link import Link
-from p2psync.swarm.requests import Requests
+from p2psync.swarm.requests import Asked, Requests
 from p2psync.swarm.tasks import Job, Written
 from p2psync.wire import limits
 from p2psync.wire.messages import Blocks, Feature, Missing, Want
@@ -136,13 +136,9 @@ class Downloads:
         """A link may be asked from now on."""
         self._links[link.number] = link
         self._unasked_bytes[link.number] = 0
-        self._requests.link_up(
-            link.number,
-            link.holdings,
-            link.flow,
-            deals=Feature.WISH in link.hello.features,
-            is_open=lambda: not link.ending,
-        )
+        deals = Feature.WISH in link.hello.features
+        asked = Asked(link.device, link.holdings, link.flow, deals, is_open=lambda: not link.ending)
+        self._requests.link_up(link.number, asked)
 
     def link_down(self, link: Link) -> None:
         """What a link owed is asked from others."""

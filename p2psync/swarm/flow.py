@@ -13,9 +13,9 @@ LIMITED_WINDOW_S = 1.0
 """The same, and how far ahead, where we read slower on purpose: two ticks, and the round trip of a bad network."""
 MAX_WINDOW_BYTES = 32 << 20
 """Rate times round trip at 10 Gbit/s and 25 ms; all of it may become unwritten payload."""
-WINDOW_S = 0.5
-"""What a peer is asked for ahead, on top of two delays: it bridges two ticks, and is all that a slow peer may hold the
-end back by. More would commit us to the same blocks as everybody else."""
+WINDOW_S = 0.2
+"""What a peer is asked for ahead, on top of two delays: it bridges a pause of ours, and is all that a slow peer may
+hold the end back by. More would commit us to a peer for what another could send sooner."""
 MAX_DELAY_S = 2.0
 _NEW_SHARE = 0.4
 """Weight of the newest measurement: a change of rate is followed within a second."""

@@ -13,23 +13,25 @@ class JudgedHead(NamedTuple):
         standing: Against the newest head that this folder has seen.
         seq: Its sequence number.
         root: Its manifest's root.
+        provisional: Whether every other head is newer.
     """
 
     standing: Standing
     seq: int
     root: BlockId
+    provisional: bool = False
 
 
 class HeadQueue:
     """The newest head that was offered and not yet taken."""
 
     def __init__(self) -> None:
-        self._newest: tuple[int, BlockId] | None = None
+        self._newest: tuple[bool, int, BlockId] | None = None
         self._head = b""
 
     def offer(self, head: bytes, judged: JudgedHead) -> bool:
         """Take note of an offered head; return whether it is news."""
-        rank = (judged.seq, judged.root)
+        rank = (not judged.provisional, judged.seq, judged.root)
         if judged.standing is not Standing.NEWER or (self._newest is not None and rank <= self._newest):
             return False
         self._newest, self._head = rank, head

@@ -1,5 +1,6 @@
 """One live link to a peer: a stream's bytes to and from `wire.Connection`, wants answered from the store."""
 
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -18,6 +19,7 @@ from p2psync.swarm.limiter import wire_bytes
 from p2psync.swarm.outbox import Outbox, PayloadMessage
 from p2psync.swarm.pace import Pace
 from p2psync.swarm.throttle import Limits, Throttle
+from p2psync.swarm.turnstile import Turnstile
 from p2psync.swarm.uploads import Dealt, FrameSize, WantQueue, carried_bytes, frames
 from p2psync.wire import limits
 from p2psync.wire.buffers import BufferPool
@@ -96,11 +98,13 @@ class Shared:
         limits: How fast they may be together.
         buffers: Where their payload is received.
         dealt: What was sent to somebody who had wished for it.
+        turnstile: Whose frame leaves next.
     """
 
     limits: Limits = field(default_factory=Limits)
     buffers: BufferPool = field(default_factory=BufferPool)
     dealt: Dealt = field(default_factory=Dealt)
+    turnstile: Turnstile = field(default_factory=Turnstile)
 
 
 class Link:
@@ -112,6 +116,8 @@ class Link:
         device: Who the peer is.
         host: Where the peer is, if known.
         hello: What the peer said first.
+        wants: What the peer asked for.
+        turnstile: Where each frame of payload waits for its turn; its swarm's.
         ending: Why the link ended, a sentence; empty while it lives.
         failure: The peer's fault that ended it, if it was one.
         is_paused: We do not read at present: our own store lags, or a limit is reached. The peer is not to blame.
@@ -141,6 +147,8 @@ class Link:
         self.flow = PeerFlow(now)
         self.flow.limit_bytes_per_s = self.down_limit.lowest
         self.wants = WantQueue(shared.dealt)
+        self.turnstile = shared.turnstile
+        self._turns: deque[int] = deque()
         self.ending = ""
         self.failure: P2PSyncError | None = None
         self.received_bytes = self.sent_bytes = self.uploaded_bytes = self.messages_received = 0
@@ -193,11 +201,15 @@ class Link:
 
     async def run(self, owner: LinkOwner, store: ThreadedStore) -> None:
         """Move messages until either side closes; `ending` and `failure` say why."""
-        with self._scope:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._guard, self._send_loop)
-                nursery.start_soon(self._guard, self._serve_loop, store)
-                nursery.start_soon(self._guard, self._receive_loop, owner)
+        try:
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._guard, self._send_loop)
+                    nursery.start_soon(self._guard, self._serve_loop, store)
+                    nursery.start_soon(self._guard, self._receive_loop, owner)
+        finally:
+            while self._turns:
+                self._leave()
 
     def send(self, message: Message) -> None:
         """Queue a control message; a peer that does not read loses its link."""
@@ -332,13 +344,14 @@ class Link:
         while True:
             messages = await self._outbox.take()
             self._sending_since = began = trio.current_time()
-            before = self.uploaded_bytes
             sent_bytes = await self._write(messages)
             self._sending_since = None
             if isinstance(messages[-1], Blocks | Part | Packed):
                 took_s = trio.current_time() - began
-                self._frame_size.sent(self.uploaded_bytes - before, took_s)
+                self._frame_size.sent(payload_bytes(messages[-1]), took_s)
                 self._compressing.sent(sent_bytes, took_s)
+            if isinstance(messages[-1], PayloadMessage):
+                self._leave()
 
     async def _write(self, messages: Sequence[Message]) -> int:
         buffers: list[Buffer] = []
@@ -358,16 +371,29 @@ class Link:
             await self._wait_wants()
             if not self.wants.has_wants:
                 await self._outbox.wait_idle()  # what is best to send is known best at the last moment
+            await self._enter()
             ids = self.wants.first(READ_IDS, self._frame_size.limit_bytes)
             payloads = await self._read(store, ids)
             ids = ids[: len(payloads)]
             self.wants.drop(ids)
             self.wants.answered(payloads)
             size = min(self._frame_size.limit_bytes, self.up_limit.quantum_bytes)
+            has_turn = True  # which ends when the frame has been written
             for message in frames(ids, payloads, size):
                 if self.is_choked:
                     break
+                if not has_turn:
+                    await self._enter()
                 await self._put_payload(await self._compressed(store, message))
+                has_turn = False
+            if has_turn:
+                self._leave()
+
+    async def _enter(self) -> None:
+        self._turns.append(await self.turnstile.enter())
+
+    def _leave(self) -> None:
+        self.turnstile.leave(self._turns.popleft())
 
     async def _wait_wants(self) -> None:
         while not self.wants:

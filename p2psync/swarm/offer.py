@@ -28,10 +28,14 @@ class Offer:
         head: Signed head; empty before there is one.
         root: Its root; empty before there is one.
         complete: Every page and block of it is held.
+        provisional: Only peers that know of such heads are told of it.
     """
 
-    def __init__(self, head: bytes = b"", root: BlockId = NO_ROOT, *, complete: bool = False) -> None:
+    def __init__(
+        self, head: bytes = b"", root: BlockId = NO_ROOT, *, complete: bool = False, provisional: bool = False
+    ) -> None:
         self.head = head
+        self.provisional = provisional
         self.root = root
         self.complete = complete
         self._bits: dict[BlockId, bytearray] = {}

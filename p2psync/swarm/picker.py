@@ -33,6 +33,11 @@ UNKNOWN_LENGTH = 32 << 10
 PAGES_PER_TASK = 16
 WISHED_TASKS = 1024
 """Tasks that are wished for at one peer: enough that it always finds some that it has sent to nobody."""
+STEAL_MARGIN_S = 0.1
+STOLEN_LOOK_AT = 8
+UNDER_WAY_TASKS = 2
+PORTION_BLOCKS = 16
+"""What is wished for is divided among seeds by so many blocks of a page."""
 LOOK_AT = 64
 """Tasks of a peer among which the rarest is looked for: as good as all, at a bounded price."""
 
@@ -43,6 +48,7 @@ class _Peer:
     in_flight_bytes: int = 0
     in_flight_blocks: int = 0
     rate_bytes_per_s: float = 0.0
+    name: bytes = b""
     deals: bool = False
     """It sends what is wished for in an order of its own."""
     snubbed: bool = False
@@ -50,6 +56,11 @@ class _Peer:
     """It was asked, sent next to nothing, and another peer was asked instead."""
     fruitless_at: int = -1
     """The state of the pool in which nothing was found for it."""
+
+    @property
+    def remaining_s(self) -> float:
+        """When it will have sent all that it owes, if it goes on as it did."""
+        return self.in_flight_bytes / (self.rate_bytes_per_s or UNMEASURED_RATE_BYTES_PER_S)
 
     @property
     def sends(self) -> bool:
@@ -79,15 +90,23 @@ class Picker:
         self._jobs: set[Job] = set()
         self._changes = 0
         self._numbers = count()
-        self._sought: set[BlockId] = set()
-        """Roots that linked peers offer and have not all of."""
+        self._lacked: dict[BlockId, bool] = {}
+        """Whether some linked peer lacks something of a root; forgotten whenever that may change."""
 
     # --- peers --------------------------------------------------------------------------------------------------------
 
-    def add_peer(self, peer: int, holdings: Holdings, *, deals: bool = False) -> None:
-        """A link is up; `holdings` is read whenever a choice is made. With `deals` the peer takes wishes."""
-        self._peers[peer] = _Peer(deals=deals)
+    def add_peer(self, peer: int, holdings: Holdings, *, name: bytes = b"", deals: bool = False) -> None:
+        """A link is up; `holdings` is read whenever a choice is made.
+
+        Args:
+            peer: Number of the link.
+            holdings: What the peer announced.
+            name: What everybody calls the peer: all divide what they wish for among several seeds alike.
+            deals: It takes wishes.
+        """
+        self._peers[peer] = _Peer(name=name, deals=deals)
         self._holdings[peer] = holdings
+        self._lacked.clear()
 
     def drop_peer(self, peer: int) -> None:
         """A link is down; what it owed is unassigned again."""
@@ -118,8 +137,7 @@ class Picker:
         """A peer withdrew something, offered a head, became complete, or is gone; return what it need not send."""
         self._changes += 1
         self._pool.holdings_shrank(peer)
-        everyone = self._holdings.values()
-        self._sought = {each.root for each in everyone if each.root is not None and each.root not in each.complete}
+        self._lacked.clear()
         unwished: list[BlockId] = []
         for task in list(self._pool.wished_at(peer)):
             if task.job.root not in self._holdings[peer].complete:
@@ -171,9 +189,8 @@ class Picker:
 
     @property
     def is_endgame(self) -> bool:
-        """Something is owed, and nothing is or will be unassigned, but for wishes."""
-        unasked = len(self._pool) - self._pool.wished
-        return bool(self._tasks) and not unasked and all(job.exhausted for job in self._jobs)
+        """Something is owed, and nothing is or will be unassigned."""
+        return bool(self._tasks) and not self._pool and all(job.exhausted for job in self._jobs)
 
     # --- choosing -----------------------------------------------------------------------------------------------------
 
@@ -201,25 +218,23 @@ class Picker:
         """Choose what a peer may send in an order of its own, if it deals and others are after the same manifest."""
         if not self._deals(peer) or not self._pool.unheld:
             return []
-        dealers = sum(self._deals(other) for other in self._peers)
-        share = -(-(len(self._pool.unheld) + self._pool.wished) // dealers)
         wished = self._pool.wished_at(peer)
-        room = min(WISHED_TASKS, share) - len(wished)
-        if room <= 0 or len(wished) > WISHED_TASKS // 2:
+        room = min(limits.WANTED_IDS, limit_blocks) - sum([len(task.wanted) for task in wished])
+        if len(wished) > WISHED_TASKS // 2 or room <= 0:
             return []
-        limit_blocks -= sum([len(task.wanted) for task in wished])
+        mine = self._portion(peer, self._from_somewhere(self._pool.unheld))
         ids: list[BlockId] = []
-        for task in list(islice(self._from_somewhere(self._pool.unheld), room)):
-            if len(ids) < limit_blocks and self._serves(peer, task, now):
+        for task in mine[: WISHED_TASKS - len(wished)]:
+            if len(ids) < room and self._serves(peer, task, now):
                 task.asked_at = now
                 self._pool.wish(task, peer)
                 ids += task.wanted
         return ids
 
     def take_over(self, peer: int, now: float) -> tuple[list[BlockId], dict[int, list[BlockId]]]:
-        """Let a dealer that has nothing to do have half of another's wishes; return them, and whom to cancel them at.
+        """Let a dealer that has nothing to do have wishes of another's: its own portion, else half.
 
-        The last one is taken only from who has had it for long.
+        The last one is taken only from who has had it for long. Returns them, and whom to cancel them at.
         """
         if not self._deals(peer) or self._pool.unheld or self._pool.wished_at(peer):
             return [], {}
@@ -228,12 +243,34 @@ class Picker:
         if len(tasks) == 1 and now - tasks[0].asked_at < UNMEASURED_PATIENCE_S:
             return [], {}
         ids: list[BlockId] = []
-        for task in tasks[len(tasks) // 2 :]:
+        for task in self._portion(peer, tasks) or tasks[len(tasks) // 2 :]:
             if self._serves(peer, task, now):
                 task.asked_at = now
                 self._pool.wish(task, peer)
                 ids += task.wanted
         return ids, {other: ids} if ids else {}
+
+    def steal(self, peer: int, now: float) -> tuple[list[BlockId], dict[int, list[BlockId]]]:
+        """Let an idle peer have what another was asked for last and will take much longer for.
+
+        Returns it, and where to cancel it.
+        """
+        mine = self._peers[peer]
+        if mine.is_doubtful or self._is_dealing(peer):
+            return [], {}
+        rate = mine.rate_bytes_per_s or UNMEASURED_RATE_BYTES_PER_S
+        owing = [each for each in self._peers if len(self._peers[each].tasks) > UNDER_WAY_TASKS]
+        for victim in sorted(owing, key=lambda each: -self._peers[each].remaining_s):
+            state = self._peers[victim]
+            for task in list(islice(reversed(state.tasks), min(STOLEN_LOOK_AT, len(state.tasks) - UNDER_WAY_TASKS))):
+                needed_s = (mine.in_flight_bytes + task.size_bytes) / rate
+                if state.remaining_s < DUPLICATE_GAIN * needed_s + STEAL_MARGIN_S:
+                    break
+                if len(task.peers) == 1 and victim != peer and not task.job.pages and self._serves(peer, task, now):
+                    self._disown(victim, task)
+                    task.peers.clear()
+                    return self._assign(peer, task, now), {victim: list(task.wanted)}
+        return [], {}
 
     def duplicate(self, peer: int, now: float) -> list[BlockId]:
         """In the endgame: ask an idle peer as well for the oldest task that a slower one owes, or a mute one."""
@@ -341,10 +378,8 @@ class Picker:
 
     def _rarest(self, peer: int, now: float) -> Task | None:
         """Find a page, or what a peer with the whole manifest serves best."""
-        asks_for_rest = bool(self._holdings[peer].complete)
-        deals = self._deals(peer)
-        if deals and (self._pool.unheld or self._pool.wished_at(peer)):
-            asks_for_rest = False  # while it has something to deal out, others send what they hold too
+        # While it has something to deal out, others send what they hold too.
+        asks_for_rest = bool(self._holdings[peer].complete) and not self._is_dealing(peer)
         for rarity, tasks in self._pool.rarest_first():
             if rarity != PAGES_RARITY and not asks_for_rest:
                 return None
@@ -380,11 +415,25 @@ class Picker:
         yield from islice(tasks, start, None)
         yield from islice(tasks, start)
 
+    def _is_dealing(self, peer: int) -> bool:
+        return self._deals(peer) and bool(self._pool.unheld or self._pool.wished_at(peer))
+
+    def _portion(self, peer: int, tasks: Iterable[Task]) -> list[Task]:
+        """Return what one of the seeds is wished to send first; all who wish divide it alike."""
+        seeds = sorted((self._peers[each].name, each) for each in self._peers if self._deals(each))
+        at = seeds.index((self._peers[peer].name, peer))
+        return [task for task in tasks if _portion_number(task) % len(seeds) == at]
+
     def _deals(self, peer: int) -> bool:
         """Say whether a peer may be told wishes: it has all, somebody else has not, and the order is left to it."""
-        if self._is_in_order:
+        if self._is_in_order or not self._peers[peer].deals:
             return False
-        return self._peers[peer].deals and not self._sought.isdisjoint(self._holdings[peer].complete)
+        for root in self._holdings[peer].complete:
+            if root not in self._lacked:
+                self._lacked[root] = any(root not in holdings.complete for holdings in self._holdings.values())
+            if self._lacked[root]:
+                return True
+        return False
 
     def _all_complete(self) -> bool:
         return all(holdings.complete for holdings in self._holdings.values())
@@ -440,6 +489,12 @@ class Picker:
         del state.tasks[task]
         state.in_flight_bytes -= task.size_bytes
         state.in_flight_blocks -= len(task.wanted)
+
+
+def _portion_number(task: Task) -> int:
+    """Return a number that all peers have alike for about the same blocks."""
+    position = next(iter(task.wanted.values())).position
+    return task.page[0] + position // PORTION_BLOCKS
 
 
 def _is_quicker(mine: _Peer, other: _Peer, task: Task, now: float) -> bool:

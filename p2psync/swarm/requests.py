@@ -16,11 +16,23 @@ Letter = tuple[int, Want | Wish | Cancel]
 """A message, and the number of the link that it is for."""
 
 
-@dataclass(eq=False, slots=True)
-class _Link:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A peer that may be asked.
+
+    Attributes:
+        name: What everybody calls it: its device id.
+        holdings: What it announced.
+        flow: How fast it sends.
+        deals: It takes wishes.
+        is_open: Says whether its link still lives.
+    """
+
+    name: bytes
+    holdings: Holdings
     flow: PeerFlow
+    deals: bool
     is_open: Callable[[], bool]
-    chokes: bool = False
 
 
 class Requests:
@@ -32,7 +44,8 @@ class Requests:
 
     def __init__(self, rng: random.Random) -> None:
         self.picker = Picker(rng)
-        self._links: dict[int, _Link] = {}
+        self._links: dict[int, Asked] = {}
+        self._chokers: set[int] = set()
         self._letters: list[Letter] = []
 
     def collect(self) -> list[Letter]:
@@ -42,16 +55,15 @@ class Requests:
 
     # --- links --------------------------------------------------------------------------------------------------------
 
-    def link_up(
-        self, number: int, holdings: Holdings, flow: PeerFlow, *, deals: bool, is_open: Callable[[], bool]
-    ) -> None:
-        """A link may be asked from now on, as long as it `is_open`; with `deals` the peer takes wishes."""
-        self._links[number] = _Link(flow, is_open)
-        self.picker.add_peer(number, holdings, deals=deals)
+    def link_up(self, number: int, asked: Asked) -> None:
+        """A link may be asked from now on."""
+        self._links[number] = asked
+        self.picker.add_peer(number, asked.holdings, name=asked.name, deals=asked.deals)
 
     def link_down(self, number: int, now: float) -> None:
         """What a link owed is asked from others."""
         del self._links[number]
+        self._chokers.discard(number)
         self.picker.drop_peer(number)
         self.refill_all(now)
 
@@ -67,9 +79,11 @@ class Requests:
 
     def choked(self, number: int, now: float, *, chokes: bool) -> None:
         """A peer answers nothing any more, and has dropped what it was asked for; or it answers again."""
-        self._links[number].chokes = chokes
         if chokes:
+            self._chokers.add(number)
             self.picker.release(number)
+        else:
+            self._chokers.discard(number)
         self.refill_all(now)
 
     # --- answers ------------------------------------------------------------------------------------------------------
@@ -128,7 +142,7 @@ class Requests:
     def _refill(self, number: int, now: float) -> None:
         """Ask a link for as much as its window has room for, once a quarter of it is free."""
         link = self._links[number]
-        if link.chokes or not link.is_open():
+        if number in self._chokers or not link.is_open():
             return
         wished = self._wish(number, now)
         wanted = self._want(number, link.flow.window_bytes, now)
@@ -158,7 +172,9 @@ class Requests:
             ids += taken
             size, count = picker.in_flight(number)
         if not ids and not size:
-            ids = picker.duplicate(number, now)
+            ids, unneeded = picker.steal(number, now)
+            self.cancel(unneeded)
+            ids = ids or picker.duplicate(number, now)
         self._post(number, Want, ids)
         return ids
 

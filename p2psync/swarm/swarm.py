@@ -152,7 +152,13 @@ class Swarm:
     # --- HeadExchange -------------------------------------------------------------------------------------------------
 
     def publish(
-        self, head: bytes, root: BlockId, *, complete: bool, holdings: Mapping[BlockId, PageHolding] | None = None
+        self,
+        head: bytes,
+        root: BlockId,
+        *,
+        complete: bool,
+        holdings: Mapping[BlockId, PageHolding] | None = None,
+        provisional: bool = False,
     ) -> None:
         """Tell everybody of a manifest whose root and pages we hold, and which blocks of it.
 
@@ -161,8 +167,9 @@ class Swarm:
             root: Its root.
             complete: We hold every block; then `holdings` is not needed.
             holdings: What we hold of each page. Blocks fetched later are announced for pages told of here or by `hold`.
+            provisional: Whether only peers that name the feature may be told.
         """
-        self._offer = Offer(head, root, complete=complete)
+        self._offer = Offer(head, root, complete=complete, provisional=provisional)
         self._offer.hold(holdings or {})
         for link in self._links.values():
             self._introduce(link)
@@ -242,7 +249,8 @@ class Swarm:
 
     def _hello(self) -> Hello:
         agent, port = self._context.agent.encode(), self._context.listen_port
-        return Hello(features=(Feature.CHOKE, Feature.PEERS, Feature.WISH, Feature.ZSTD), agent=agent, listen_port=port)
+        features = (Feature.CHOKE, Feature.PEERS, Feature.PROVISIONAL, Feature.WISH, Feature.ZSTD)
+        return Hello(features=features, agent=agent, listen_port=port)
 
     def _refusal(self, link: Link) -> bytes:
         """Return why a link is not wanted, or nothing."""
@@ -309,7 +317,7 @@ class Swarm:
             self._context.on_event(PeerBanned(link.device, reason))
 
     def _introduce(self, link: Link) -> None:
-        if self._offer.head:
+        if self._offer.head and (not self._offer.provisional or Feature.PROVISIONAL in link.hello.features):
             link.send(HeadOffer(self._offer.head))
             for have in self._offer.everything():
                 link.send(have)

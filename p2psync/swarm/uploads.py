@@ -21,7 +21,7 @@ LOOK_AT = 64
 
 
 class Dealt:
-    """Blocks that were sent to somebody who had wished for them, the latest; all links of a folder share it."""
+    """How often blocks were sent, of the latest; all links of a folder share it."""
 
     def __init__(self) -> None:
         self._times: dict[BlockId, int] = {}
@@ -90,11 +90,12 @@ class WantQueue:
         """Something is wanted in order."""
         return bool(self._ids)
 
-    def first(self, count: int, wish_bytes: int) -> list[BlockId]:
-        """Return the ids to answer next: at most `count` wanted ones, else wishes for about `wish_bytes`."""
+    def first(self, most: int, size_bytes: int) -> list[BlockId]:
+        """Return the ids to answer next: at most so many, for about so many bytes; wanted ones, else wishes."""
+        count = max(1, min(most, int(size_bytes / self._mean_bytes)))
         if self._ids:
             return list(islice(self._ids, count))
-        chosen = self._choose(max(1, min(count, int(wish_bytes / self._mean_bytes))))
+        chosen = self._choose(count)
         self._dealt.note(chosen)
         return chosen
 

@@ -150,6 +150,22 @@ class FolderWriter:
         self._index.remove_files([entry.key])
         return True
 
+    def take(self, local: LocalFile, staged_name: str) -> bool:
+        """Move what p2psync put there to a staged file, if it still looks as it was left; else return False."""
+        entry = local.entry
+        if not local.ours or not is_settled(local.fingerprint):
+            return False
+        with contextlib.suppress(OSError, PathError):
+            if looks_like(local.fingerprint, _look(entry.name, self._handles.open(entry.parent))):
+                staging = self._staging.handle
+                self._inside(
+                    entry.parent,
+                    lambda handle: os.rename(entry.name, staged_name, src_dir_fd=handle, dst_dir_fd=staging),
+                )
+                self._index.remove_files([entry.key])
+                return True
+        return False
+
     def set_aside(self, entry: Entry) -> None:
         """Move whatever stands at a path to the versions directory.
 
@@ -247,7 +263,8 @@ class FolderWriter:
         local = self._index.file_at(entry.key)
         if is_directory and local is not None and local.ours:
             return None
-        if is_directory or local is None or not local.ours or not looks_like(local.fingerprint, fingerprint(status)):
+        changed = local is None or not local.ours or not looks_like(local.fingerprint, fingerprint(status))
+        if is_directory or local is None or changed or _may_be_damage(entry, local.entry):
             self.set_aside(entry)
         elif entry.kind is Kind.DIRECTORY:
             self._inside(entry.parent, lambda handle: os.unlink(entry.name, dir_fd=handle))
@@ -303,6 +320,12 @@ class FolderWriter:
             raise store_error(error, f"cannot write {os.fsdecode(path)!r}") from None
         reason = {errno.ENAMETOOLONG: "its name is too long here"}.get(error.errno or 0, os.strerror(error.errno or 0))
         self.problems.append(PathError(path, reason))
+
+
+def _may_be_damage(entry: Entry, before: Entry) -> bool:
+    """Say whether other content comes with the time and size of what is here: a disk may have failed over there."""
+    same_looks = entry.kind is Kind.FILE is before.kind and entry.mtime_ns == before.mtime_ns
+    return same_looks and entry.ids != before.ids and entry.size_bytes == before.size_bytes
 
 
 class _ProblemOf:

@@ -29,6 +29,7 @@ class FolderProgress:
         total_bytes: Bytes of files that the folder is to have.
         scanned_files: Files looked at by the scan that is running, or ran last.
         scanned_bytes: Bytes that it had to read.
+        provisional: Whether the newest head is provisional: the other side is still scanning.
     """
 
     activity: Activity = Activity.WAITING
@@ -36,6 +37,7 @@ class FolderProgress:
     total_bytes: int = 0
     scanned_files: int = 0
     scanned_bytes: int = 0
+    provisional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class PublishedHead:
         size_bytes: Their bytes.
         is_new: Whether it was made now.
         problems: What had to be left out.
+        provisional: Whether the scan goes on, and more is to come.
     """
 
     root: BlockId
@@ -57,6 +60,7 @@ class PublishedHead:
     size_bytes: int
     is_new: bool
     problems: tuple[PathError, ...] = ()
+    provisional: bool = False
 
 
 @dataclass(frozen=True, slots=True)

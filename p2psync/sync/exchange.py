@@ -11,7 +11,13 @@ class HeadExchange(Protocol):
     """Tells peers of our head, and us of theirs."""
 
     def publish(
-        self, head: bytes, root: BlockId, *, complete: bool, holdings: Mapping[BlockId, PageHolding] | None = None
+        self,
+        head: bytes,
+        root: BlockId,
+        *,
+        complete: bool,
+        holdings: Mapping[BlockId, PageHolding] | None = None,
+        provisional: bool = False,
     ) -> None:
         """Offer a head whose root and pages are held here.
 
@@ -20,6 +26,7 @@ class HeadExchange(Protocol):
             root: Its manifest.
             complete: Whether all its blocks are held too.
             holdings: What is held of each page, where not all is.
+            provisional: Whether the head is provisional, which not every peer understands.
         """
         ...
 

@@ -104,7 +104,8 @@ class Follower:
             if self._newest.head is not None:
                 self._newer.set()
             while True:
-                self.progress.activity = Activity.WAITING if self._newest.head is None else Activity.MATCHED
+                head = self._newest.head
+                self.progress.activity = Activity.WAITING if head is None or head.provisional else Activity.MATCHED
                 await self._newer.wait()
                 self._newer = trio.Event()
                 with trio.CancelScope() as self._pull_scope:
@@ -119,7 +120,8 @@ class Follower:
                 same_root = before is not None and before.root == head.root
                 await trio.to_thread.run_sync(self._newest.adopt, head, signed)
                 self._newer.set()
-                if not same_root:
+                # What a provisional one says is right goes on being right: no need to begin anew for more of it.
+                if not same_root and not head.provisional:
                     self._pull_scope.cancel()
                 self._newest.heard.set()
 
@@ -128,9 +130,10 @@ class Follower:
         if head is None:
             return
         self.progress.activity = Activity.MANIFEST
+        self.progress.provisional = head.provisional
         manifest = await self._fetch_manifest(head.root)
         self.progress.total_bytes = manifest.size_bytes
-        self._swarm.publish(signed, head.root, complete=False)
+        self._swarm.publish(signed, head.root, complete=False, provisional=head.provisional)
         self.progress.activity = Activity.SCANNING
         await trio.to_thread.run_sync(self._scan, manifest)
         await trio.to_thread.run_sync(self._folder.staging.abandon, lambda key, ids: True)
@@ -138,12 +141,15 @@ class Follower:
         try:
             planner = await self._fetch_files(head.root, manifest, writer)
             self.progress.activity = Activity.APPLYING
-            additions = await trio.to_thread.run_sync(self._conclude, planner, writer)
+            conclude = self._conclude_for_now if head.provisional else self._conclude
+            additions = await trio.to_thread.run_sync(conclude, planner, writer)
         finally:
             writer.close()
         await trio.to_thread.run_sync(self._sweep, head.root, manifest)
         if not writer.problems:
             self._swarm.complete(head.root)
+        if head.provisional:
+            return
         self.progress.activity = Activity.MATCHED
         self._tell(
             Matched(
@@ -236,6 +242,13 @@ class Follower:
         self.progress.done_bytes = self.progress.total_bytes
         still_there = (local.entry for local in kept if self._folder.index.file_at(local.entry.key) is not None)
         return [] if self._options.exact else [entry.path for entry in still_there]
+
+    def _conclude_for_now(self, planner: Planner, writer: FolderWriter) -> list[bytes]:
+        """Place what is left of a provisional head; what it lacks may be yet to come, so that nothing else is done."""
+        self._place_batch(writer)
+        writer.finish_directories()
+        self.progress.done_bytes = self.progress.total_bytes
+        return []
 
     def _sweep(self, root: BlockId, manifest: Manifest) -> None:
         with self._folder.database.transaction():

@@ -1,14 +1,14 @@
 """Plan: go through a manifest page by page, do what needs no fetching, and say which blocks are wanted."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import islice
 
 from p2psync.blocks.block import block_id
 from p2psync.blocks.need import PageHolding, Run
 from p2psync.chunking import largest_chunk
 from p2psync.errors import PathError
-from p2psync.ids import BlockId
+from p2psync.ids import BLOCK_ID_BYTES, BlockId
 from p2psync.manifest.entry import Entry, Kind
 from p2psync.manifest.page import Page, decode_page, page_block_ids
 from p2psync.manifest.tree import Manifest, join_continuations
@@ -17,13 +17,18 @@ from p2psync.store.local_file import LocalFile
 from p2psync.store.staging import StagedFile, wanted_slots
 from p2psync.sync.apply import FolderWriter
 from p2psync.sync.choice import NOTHING, PathChoice
+from p2psync.sync.cuts import CutHints
 from p2psync.sync.paths import PathGate
 from p2psync.sync.reconcile import Decision, Step, reconcile
 
 RUN_BYTES = 1 << 20
 """Blocks of a page are asked for about this much at a time: one frame, one hop to a worker thread."""
-_REUSE_BATCH = 8
-"""Blocks copied at a time from elsewhere in the folder; at most 4 MiB each."""
+MOVED_BYTES = 1 << 20
+"""From here on a file that was renamed is renamed here too; copying a smaller one costs no more than finding out."""
+_COPY_THREADS = 2
+_COPY_BYTES = 4 << 20
+_COPY_BLOCKS = 256
+"""What a thread copies at a time from elsewhere in the folder: at most twice as much, where a block is that large."""
 
 
 @dataclass(slots=True)
@@ -81,6 +86,7 @@ class Planner:
         self._checkpoint = checkpoint
         self._first = first
         self._is_early = False
+        self._listed = CutHints(manifest, folder.pages)
 
     def passes(self) -> Iterator[Iterator[GroupPlan]]:
         """Plan the manifest: once, or once for what comes first and once for the rest. Each plan is to be used up.
@@ -130,6 +136,7 @@ class Planner:
         for decision in decisions:
             to_begin += self._carry_out(decision)
         begun, awaited = self._begin(to_begin, starts)
+        self._reuse(awaited, [length for _, page in group for length in page.block_lengths])
         self._writer.flush()
         missing = {starts[file.entry.key] + slot for file in begun for slot, _ in wanted_slots(file)}
         unmade = {entry.key for entry in to_begin} - {file.entry.key for file in begun}
@@ -165,7 +172,7 @@ class Planner:
             return []
         if step is Step.MAKE:
             return [entry] if entry.kind is Kind.FILE else []
-        self.totals.right_bytes += _size(entry)
+        self.totals.right_bytes += entry.size_bytes
         if local is not None and step is Step.TOUCH:
             self._writer.touch(entry, local)
         elif local is not None and step is Step.ADOPT:
@@ -173,10 +180,13 @@ class Planner:
         return []
 
     def _begin(self, entries: list[Entry], starts: dict[bytes, int]) -> tuple[list[StagedFile], dict[int, BlockId]]:
-        """Begin files, with what of them is here already; return them, and what to fetch by its number in the group."""
+        """Begin files; return them, and the blocks that they wait for by their numbers in the group."""
         waits: dict[int, BlockId] = {}
         files = self._staging.begin(entries)
         for file in files:
+            if file.size_bytes >= MOVED_BYTES and self._move_here(file):
+                self.totals.reused_bytes += file.size_bytes
+                continue
             wanted = wanted_slots(file)
             self.totals.right_bytes += file.size_bytes - sum(file.length(slot) for slot, _ in wanted)
             largest = largest_chunk(file.entry.cut)
@@ -187,26 +197,62 @@ class Planner:
                     self.totals.reused_bytes += largest
                 elif not self._staging.await_block(block, file, slot):
                     waits[starts[file.entry.key] + slot] = block
-        self._reuse(waits)
         return files, waits
 
-    def _reuse(self, waits: dict[int, BlockId]) -> None:
+    def _move_here(self, file: StagedFile) -> bool:
+        """Take the file that has been renamed, if that is what happened: a file of ours that the folder has no more."""
+        first = BlockId(file.entry.ids[:BLOCK_ID_BYTES])
+        for place in self._folder.index.places([first]).get(first, ()):
+            local = self._folder.index.file_at(place.key) if not place.staged and not place.slot else None
+            if local is None or local.entry.ids != file.entry.ids or self._listed.of(place.key) is not None:
+                continue
+            if self._writer.take(local, file.name):
+                self._staging.filled(file)
+                return True
+        return False
+
+    def _reuse(self, waits: dict[int, BlockId], lengths: Sequence[int]) -> None:
         """Copy what stands elsewhere in the folder, and take it out of `waits`."""
         held = self._folder.index.places(list(waits.values()))
-        at_hand = {
-            number: block for number, block in waits.items() if block in held or self._staging.whole_file_of(block)
-        }
-        numbers = iter(at_hand)
-        while some := list(islice(numbers, _REUSE_BATCH)):
-            for number, data in zip(some, self._folder.store.read([at_hand[n] for n in some]), strict=True):
-                if data is not None:
-                    self._staging.write(at_hand[number], data)
-                    self.totals.reused_bytes += len(data)
-                    del waits[number]
+        at_hand = [
+            number for number, block in waits.items() if block in held or self._staging.whole_file_of(block) is not None
+        ]
+        if not at_hand:
+            return
+        batches = list(_batches(at_hand, lengths))
+        with ThreadPoolExecutor(
+            _COPY_THREADS
+        ) as pool:  # each reads, checks and writes; nearly all of it without the GIL
+            copies = pool.map(self._copy, [[waits[number] for number in batch] for batch in batches])
+            for batch, copied in zip(batches, copies, strict=True):
+                self._checkpoint()
+                for number, size in zip(batch, copied, strict=True):
+                    if size:
+                        self.totals.reused_bytes += size
+                        del waits[number]
+
+    def _copy(self, blocks: Sequence[BlockId]) -> list[int]:
+        """Write blocks that stand elsewhere in the folder; return the size of each, 0 where it is gone."""
+        sizes = []
+        for block, data in zip(blocks, self._folder.store.read(blocks), strict=True):
+            if data is not None:
+                self._staging.write(block, data)
+            sizes.append(len(data) if data is not None else 0)
+        return sizes
 
 
-def _size(entry: Entry) -> int:
-    return sum(int.from_bytes(entry.lengths[at : at + 4], "big") for at in range(0, len(entry.lengths), 4))
+def _batches(numbers: Sequence[int], lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Divide the numbers of blocks into what is copied at a time."""
+    batch: list[int] = []
+    size = 0
+    for number in numbers:
+        batch.append(number)
+        size += lengths[number]
+        if size >= _COPY_BYTES or len(batch) >= _COPY_BLOCKS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _block_starts(entries: list[Entry]) -> dict[bytes, int]:

@@ -16,11 +16,14 @@ from p2psync.store.folder_state import FolderState
 from p2psync.sync.heads import NewestHead
 
 _NO_HEAD = bytes(32)
+_PROVISIONAL_NOTE = "provisional"
+"""The sequence number of the last provisional head."""
 _INDEXED_NOTE = "indexed"
 """The root whose manifest says just what the index says; absent as soon as the index has moved on."""
+_PAGES_A_TIME = 64
 _FEW = 300
 """Entries read at a time where only a page or two is made: about a page."""
-MOST_CHANGED_KEYS = 20_000
+MOST_CHANGED_KEYS = 50_000
 """Changes that are kept in mind: with more of them, or after a crash, the manifest is made from the whole index."""
 
 
@@ -53,10 +56,11 @@ class HeadWriter:
         noted = folder.database.note(_INDEXED_NOTE)
         self._indexed = BlockId(noted) if noted else None
         self._changed: set[bytes] = set()
+        self._provisional: BlockId | None = None
 
     def note_changes(self, keys: Collection[bytes]) -> None:
         """Learn which entries the index is about to change, in the transaction that does it."""
-        if self._indexed is None:
+        if self._indexed is None or not keys:
             return
         self._database.drop_note(_INDEXED_NOTE)  # each time: the transaction before may have failed
         self._changed.update(keys)
@@ -99,9 +103,30 @@ class HeadWriter:
         with self._database.transaction():
             self._newest.adopt(head, signed)
             # The version before stays, for peers that are in the middle of it.
-            self._pages.sweep([*self._blocks_of(before.root if before else None), root, *manifest.pages])
+            last = before.root if before else self._provisional
+            self._pages.sweep([*self._blocks_of(last), root, *manifest.pages])
             self._remember(root)
         return Published(head, signed, manifest)
+
+    def publish_provisional(self, now_ns: int, checkpoint: Callable[[], None] = lambda: None) -> Published:
+        """Make a head of what the index has so far of a folder that never had one; it does not become the newest."""
+        manifest, root = self._build(checkpoint)
+        head = Head(
+            folder=self._keys.folder,
+            device=self._device,
+            seq=int(self._database.note(_PROVISIONAL_NOTE) or b"0") + 1,
+            root=root,
+            version=bump({}, self._device),
+            previous=_NO_HEAD,
+            time_ns=now_ns,
+            provisional=True,
+        )
+        with self._database.transaction():
+            self._database.set_note(_PROVISIONAL_NOTE, b"%d" % head.seq)
+            self._pages.sweep([*self._blocks_of(self._provisional), root, *manifest.pages])
+            self._remember(root)
+        self._provisional = root
+        return Published(head, head.signed(self._keys), manifest)
 
     def current(self) -> Published | None:
         """Return the newest head if its manifest is kept here."""
@@ -142,14 +167,22 @@ class HeadWriter:
     def _build_whole(self, checkpoint: Callable[[], None]) -> Manifest:
         ids: list[BlockId] = []
         firsts: list[bytes] = []
+        made: list[tuple[BlockId, bytes]] = []
         files, size_bytes = self._index.totals()
-        with self._database.transaction():
-            for first, data in iter_pages(file.entry for file in self._index.iter_files()):
-                checkpoint()
-                firsts.append(first)
-                ids.append(block_id(data))
-                self._pages.put([(ids[-1], data)])
+        for first, data in iter_pages(file.entry for file in self._index.iter_files()):
+            checkpoint()
+            firsts.append(first)
+            ids.append(block_id(data))
+            made.append((ids[-1], data))
+            if len(made) >= _PAGES_A_TIME:  # one by one would be slow, all in one would keep others from the index
+                self._put(made)
+        self._put(made)
         return Manifest(tuple(ids), tuple(firsts), files, size_bytes)
+
+    def _put(self, made: list[tuple[BlockId, bytes]]) -> None:
+        with self._database.transaction():
+            self._pages.put(made)
+        made.clear()
 
     def _entries_from(self, first: bytes) -> Iterator[Entry]:
         return (file.entry for file in self._index.iter_files(first, batch=_FEW))

@@ -13,6 +13,7 @@ from p2psync.store.folder_state import FolderState
 from p2psync.sync.events import Activity, FolderEvent, FolderProgress, PublishedHead, Remark
 from p2psync.sync.exchange import HeadExchange
 from p2psync.sync.heads import NewestHead
+from p2psync.sync.provisional import FIRST_S, ShowTimes
 from p2psync.sync.publish import HeadWriter, Published
 from p2psync.sync.scan import ScanPolicy, ScanReport, scan_folder
 from p2psync.sync.watch import Watcher, clock_ns
@@ -33,6 +34,10 @@ class Publisher:
         newest: The newest head.
         exchange: Takes our heads.
         tell: Told of every head, and what else the user should see.
+
+    Attributes:
+        progress: Where it stands.
+        show_after_s: How long the first scan of a folder must last for what it has found so far to be offered.
     """
 
     def __init__(
@@ -54,6 +59,7 @@ class Publisher:
         self._writer = HeadWriter(folder, keys, device, newest)
         self._watcher = Watcher(folder.root, folder.index.directories, lambda sentence: tell(Remark(sentence)))
         self._seq_seen = 0
+        self.show_after_s = FIRST_S
 
     async def run(self) -> None:
         """Publish the folder as it is, then after every change, until cancelled."""
@@ -77,8 +83,9 @@ class Publisher:
         """Go above any head of ours that is newer than what we remember, as after a restore from a backup."""
         while True:
             head = Head.parse_untrusted(await self._exchange.next_head(), self._keys)
-            self._seq_seen = max(self._seq_seen, head.seq)
-            self._watcher.poke(())
+            if not head.provisional:
+                self._seq_seen = max(self._seq_seen, head.seq)
+                self._watcher.poke(())
 
     async def _scan_and_publish(self, only: set[bytes] | None, *, first: bool) -> ScanReport:
         self.progress.activity = Activity.SCANNING
@@ -107,6 +114,8 @@ class Publisher:
         def version_of(before: bytes) -> bytes:
             return encode_version(parse_version(before) | {prefix: count})
 
+        times = ShowTimes(clock_ns() / 1e9, self.show_after_s)
+        is_first = newest is None
         policy = ScanPolicy(
             gear_seed=self._keys.gear_seed,
             version_of=version_of,
@@ -115,8 +124,28 @@ class Publisher:
             now_ns=clock_ns,
             checkpoint=trio.from_thread.check_cancelled,
             on_changes=self._writer.note_changes,
+            is_due=lambda: is_first and times.is_due(clock_ns() / 1e9),
+            show=self._show_so_far,
         )
         return scan_folder(self._folder, policy, self._note_scan, only)
+
+    def _show_so_far(self) -> None:
+        """Offer what the first scan of the folder has found by now."""
+        published = self._writer.publish_provisional(clock_ns(), trio.from_thread.check_cancelled)
+        trio.from_thread.run_sync(self._offer_so_far, published)
+
+    def _offer_so_far(self, published: Published) -> None:
+        self._exchange.publish(published.signed, published.head.root, complete=True, provisional=True)
+        self._tell(
+            PublishedHead(
+                root=published.head.root,
+                seq=published.head.seq,
+                files=published.manifest.files,
+                size_bytes=published.manifest.size_bytes,
+                is_new=True,
+                provisional=True,
+            )
+        )
 
     def _note_scan(self, report: ScanReport) -> None:
         self.progress.scanned_files, self.progress.scanned_bytes = report.files, report.hashed_bytes

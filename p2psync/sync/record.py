@@ -11,6 +11,8 @@ from p2psync.sync.fingerprint import UNSETTLED, looks_like
 
 BATCH = 1000
 """Changed paths a transaction: enough to make its cost vanish, few enough to hold in memory."""
+MOST_GONE = 50_000
+"""Gone paths that are kept for the end of the scan: what they were is still known when it turns up elsewhere."""
 
 
 class IndexRecorder:
@@ -46,9 +48,11 @@ class IndexRecorder:
         self._rows: list[tuple[int | None, Entry, bytes, bool]] = []
         self._gone: dict[bytes, None] = {}
         self._keys: list[bytes] = []
+        self._replaced: list[bytes] = []
 
     def note(self, entry: Entry, mark: bytes, local: LocalFile | None) -> None:
         """Record what stands at a path, with its fingerprint, if the index says anything else."""
+        self._gone.pop(entry.key, None)
         if local is None:
             self._add(None, entry._replace(version=self._version_of_new), mark, ours=False)
         elif local.entry._replace(version=b"") != entry:
@@ -66,24 +70,29 @@ class IndexRecorder:
         self.changed += 1
         self._gone[key] = None
         if local.entry.kind is Kind.DIRECTORY:
-            self.note_gone_below(local.entry.path)
+            self._gone.update(dict.fromkeys(self._index.keys_below(local.entry.path)))
         self._flush_full()
 
-    def note_gone_below(self, directory: bytes) -> None:
-        """Record that nothing stands below a path any more."""
-        self._gone.update(dict.fromkeys(self._index.keys_below(directory)))
+    def note_replaced(self, directory: bytes) -> None:
+        """Record that a directory has become something else, which is to be noted next: all that was in it has gone."""
+        self._replaced += self._index.keys_below(directory)
 
     def flush(self) -> None:
-        """Put what has been collected into the index."""
-        if not self._rows and not self._gone:
-            return
-        with self._database.transaction():
-            if self._keys or self._gone:
-                self._on_changes([*self._keys, *self._gone])
-            self._index.put_files(self._rows)
-            if self._gone:
-                self._record_gone()
-        self._rows, self._gone, self._keys = [], {}, []
+        """Put what has been collected into the index, but for what has gone."""
+        if self._rows or self._replaced:
+            with self._database.transaction():
+                self._on_changes(self._keys + self._replaced)
+                self._record_gone(self._replaced)
+                self._index.put_files(self._rows)
+            self._rows, self._keys, self._replaced = [], [], []
+
+    def flush_gone(self) -> None:
+        """Take what has gone out of the index."""
+        if self._gone:
+            with self._database.transaction():
+                self._on_changes(self._gone)
+                self._record_gone(list(self._gone))
+            self._gone = {}
 
     def _add(self, number: int | None, entry: Entry, mark: bytes, *, ours: bool) -> None:
         self.changed += 1
@@ -92,19 +101,21 @@ class IndexRecorder:
         self._flush_full()
 
     def _flush_full(self) -> None:
-        if len(self._rows) >= BATCH or len(self._gone) >= BATCH:
+        if len(self._rows) >= BATCH:
             self.flush()
+        if len(self._gone) >= MOST_GONE:
+            self.flush_gone()
 
-    def _record_gone(self) -> None:
+    def _record_gone(self, keys: list[bytes]) -> None:
         tombstones: list[tuple[int | None, Entry, bytes, bool]] = []
         if self._keeps_tombstones:
-            for key in self._gone:
+            for key in keys:
                 local = self._index.file_at(key)
                 if local is not None and local.entry.kind is not Kind.TOMBSTONE:
                     version = self._version_of(local.entry.version)
                     entry = Entry(local.entry.parent, local.entry.name, Kind.TOMBSTONE, version=version)
                     tombstones.append((local.number, entry, UNSETTLED, False))
-        self._index.remove_files(list(self._gone))
+        self._index.remove_files(keys)
         self._index.put_files(tombstones)
 
 

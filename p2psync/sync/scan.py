@@ -14,6 +14,7 @@ from p2psync.store.folder_state import FolderState
 from p2psync.store.local_file import LocalFile
 from p2psync.sync.fingerprint import UNSETTLED, fingerprint, is_same_object, is_settled, settled_fingerprint
 from p2psync.sync.hashing import FileHasher
+from p2psync.sync.moved import LEAST_BYTES, moved_from
 from p2psync.sync.paths import STATE_DIRECTORY
 from p2psync.sync.record import IndexRecorder, clamped_mtime_ns
 
@@ -57,6 +58,8 @@ class ScanPolicy:
         now_ns: The time of day, nanoseconds since 1970, by the clock that stamps files.
         checkpoint: Called often; may raise to give up.
         on_changes: Told the keys of entries that are about to change, inside the transaction that changes them.
+        is_due: Asked after everything that was looked at whether what has been found so far is wanted.
+        show: Called then, once the index has it.
     """
 
     gear_seed: int
@@ -66,6 +69,8 @@ class ScanPolicy:
     now_ns: Callable[[], int]
     checkpoint: Callable[[], None]
     on_changes: Callable[[Collection[bytes]], None] = lambda keys: None
+    is_due: Callable[[], bool] = lambda: False
+    show: Callable[[], None] = lambda: None
 
 
 def scan_folder(
@@ -96,7 +101,7 @@ def scan_folder(
         else:
             os.close(handle)
             scan.look_into(only)
-        scan.flush()
+        scan.finish()
     return scan.report
 
 
@@ -150,7 +155,7 @@ class _Scan:
         for directory in sorted(directories):
             with DirectoryHandles(self._root) as handles:
                 self._look_into(handles, directory)
-            self.flush()  # what the index says of this one decides what is done about the next
+            self._recorder.flush()  # what the index says of this one decides what is done about the next
 
     def _look_into(self, handles: DirectoryHandles, directory: bytes) -> None:
         parent, _, name = directory.rpartition(b"/")
@@ -170,9 +175,10 @@ class _Scan:
         except OSError as error:
             self._problem(directory, error)
 
-    def flush(self) -> None:
+    def finish(self) -> None:
         """Record what has been collected."""
         self._recorder.flush()
+        self._recorder.flush_gone()
         self.report.changed = self._recorder.changed
 
     def _scan_directory(self, handle: int, directory: bytes) -> list[tuple[bytes, bool]]:
@@ -222,12 +228,12 @@ class _Scan:
         local = self._index.file_at(entry_key(directory, name))
         if local is None or local.fingerprint != fingerprint(status):
             self._look_at(handle, directory, name, status, is_known=local is not None)
-            self.flush()
+            self._recorder.flush()
 
     def _look_at(self, handle: int, directory: bytes, name: bytes, status: os.stat_result, *, is_known: bool) -> None:
         local = self._index.file_at(entry_key(directory, name)) if is_known else None
         if local is not None and local.entry.kind is Kind.DIRECTORY and not stat.S_ISDIR(status.st_mode):
-            self._recorder.note_gone_below(local.entry.path)
+            self._recorder.note_replaced(local.entry.path)
         mtime_ns, mode = clamped_mtime_ns(status), stat.S_IMODE(status.st_mode) & 0o777
         if stat.S_ISREG(status.st_mode):
             hashed = self._hash(handle, directory, name, local)
@@ -243,6 +249,12 @@ class _Scan:
             self._recorder.note_gone(entry_key(directory, name))
             return
         self._recorder.note(entry, settled_fingerprint(status, self._began_ns), local)
+        self._show_if_due()
+
+    def _show_if_due(self) -> None:
+        if self._policy.is_due():
+            self._recorder.flush()
+            self._policy.show()
 
     def _hash(
         self, handle: int, directory: bytes, name: bytes, local: LocalFile | None
@@ -253,14 +265,10 @@ class _Scan:
             if not stat.S_ISREG(before.st_mode):  # something else has just taken its place
                 self.report.unsettled.add(directory)
                 return None
-            cut = self._cut(directory, name, before.st_size, local)
-            sparse = before.st_blocks * _STAT_BLOCK_BYTES < before.st_size
-            ids, lengths = self._hasher.hash(file, before.st_size, cut, sparse=sparse)
+            cut, ids, lengths = self._blocks(file, before, entry_key(directory, name), local)
             after = os.fstat(file)
         finally:
             os.close(file)
-        self.report.hashed_files += 1
-        self.report.hashed_bytes += after.st_size
         if (before.st_size, before.st_mtime_ns, before.st_ctime_ns) != (
             after.st_size, after.st_mtime_ns, after.st_ctime_ns,
         ):  # fmt: skip
@@ -270,10 +278,25 @@ class _Scan:
         mode = stat.S_IMODE(after.st_mode) & 0o777
         return Entry(directory, name, Kind.FILE, clamped_mtime_ns(after), mode, cut, ids, lengths), after
 
-    def _cut(self, directory: bytes, name: bytes, size_bytes: int, local: LocalFile | None) -> int:
+    def _blocks(
+        self, file: int, status: os.stat_result, key: bytes, local: LocalFile | None
+    ) -> tuple[int, bytes, bytes]:
+        """Return (cut, packed ids, packed lengths) of an open file."""
+        if local is None and status.st_size >= LEAST_BYTES:
+            known = moved_from(file, status, self._index, self._policy.gear_seed)
+            if known is not None:
+                return known.cut, known.ids, known.lengths
+        cut = self._cut(key, status.st_size, local)
+        sparse = status.st_blocks * _STAT_BLOCK_BYTES < status.st_size
+        ids, lengths = self._hasher.hash(file, status.st_size, cut, sparse=sparse)
+        self.report.hashed_files += 1
+        self.report.hashed_bytes += status.st_size
+        return cut, ids, lengths
+
+    def _cut(self, key: bytes, size_bytes: int, local: LocalFile | None) -> int:
         if size_bytes < FEWEST_CHUNKS << (SMALLEST_CUT + 1):  # no file of this size is cut larger, whatever it was
             return SMALLEST_CUT
-        current = self._policy.cut_hint(entry_key(directory, name))
+        current = self._policy.cut_hint(key)
         if current is None and local is not None and local.entry.kind is Kind.FILE:
             current = local.entry.cut
         return choose_cut(size_bytes, current)

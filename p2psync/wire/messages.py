@@ -178,6 +178,8 @@ class Feature:
     """PEERS is read."""
     ZSTD = b"zstd"
     """PACKED is read."""
+    PROVISIONAL = b"provisional"
+    """Heads of format 2 are understood."""
 
 
 class Farewell:

@@ -32,6 +32,7 @@ _HEAD_BYTES = 16
 _ANSWER_HEAD_BYTES = 20
 _ANNOUNCE = struct.Struct(">16x20s20sQQQI4sIiH")
 _NO_IP = bytes(4)
+_new = tuple.__new__  # a constructor of a NamedTuple is Python, and costs twice as much
 _PLAIN_OPTIONS_BYTES = 2 + len("/announce")
 _ANSWER = struct.Struct(">I4sIII")
 _COUNTS = struct.Struct(">III")
@@ -62,7 +63,8 @@ def parse_announce(packet: bytes) -> Announce:
     if len(packet) < _ANNOUNCE.size:
         raise RemoteProtocolError("an announce of too few bytes")
     info_hash, peer_id, downloaded, left, uploaded, event, ip, key, numwant, port = _ANNOUNCE.unpack_from(packet)
-    announce = Announce(info_hash, peer_id, port, uploaded, downloaded, left, event, numwant, key)
+    fields = (info_hash, peer_id, port, uploaded, downloaded, left, event, numwant, key, True, False, b"", b"")
+    announce = _new(Announce, fields)
     if ip != _NO_IP:
         announce = announce._replace(claimed_ip=ip)
     if len(packet) <= _ANNOUNCE.size + _PLAIN_OPTIONS_BYTES:

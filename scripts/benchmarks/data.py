@@ -11,6 +11,8 @@ from benchmarks.report import Settings
 
 BIG_BYTES = 2 << 30
 TREE_FILES = 55_489
+MILLION = 1_000_000
+FILES_A_DIRECTORY = 1_000
 PIECE_BYTES = 1 << 24
 STATE_FOLDERS = (".p2psync", ".stfolder")
 
@@ -25,6 +27,12 @@ def tree_folder(settings: Settings) -> Path:
     """A folder with 55,489 files of this machine: Python's library, documentation, and more until they are enough."""
     files = int(TREE_FILES * settings.scale)
     return _made_once(settings.data / f"tree-{files}", lambda place: _fill_tree(place, files))
+
+
+def million_folder(settings: Settings) -> Path:
+    """A folder with a million files of 20 to 200 bytes, a thousand a directory; one in ten is one of fifty contents."""
+    files = int(MILLION * settings.scale)
+    return _made_once(settings.data / f"million-{files}", lambda place: _fill_million(place, files))
 
 
 def small_folder(settings: Settings) -> Path:
@@ -74,6 +82,17 @@ def _fill_small(place: Path) -> None:
     rng = random.Random(1)
     for number in range(10):
         (place / f"file {number}").write_bytes(rng.randbytes(1000))
+
+
+def _fill_million(place: Path, files: int) -> None:
+    rng = random.Random(1)
+    contents = [rng.randbytes(rng.randrange(20, 201)) for _ in range(50)]
+    for number in range(files):
+        folder = place / f"{number // FILES_A_DIRECTORY:03}"
+        if number % FILES_A_DIRECTORY == 0:
+            folder.mkdir()
+        data = rng.choice(contents) if number % 10 == 0 else rng.randbytes(rng.randrange(20, 201))
+        (folder / f"file-{number:06}.txt").write_bytes(data)
 
 
 def _fill_tree(place: Path, files: int) -> None:

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.data import forget_state
-from benchmarks.report import Figures
+from benchmarks.report import Figures, with_totals
 from benchmarks.watched import Watched
 
 PROGRAM = (sys.executable, Path(sys.executable).with_name("p2psync"))
@@ -17,6 +17,15 @@ def start_share(source: Path) -> Watched:
 
 def start_get(link: str, target: Path) -> Watched:
     return Watched(*PROGRAM, "get", link, target, *ON_LOOPBACK)
+
+
+def start_sync(link: str, target: Path) -> Watched:
+    return Watched(*PROGRAM, "sync", link, target, *ON_LOOPBACK)
+
+
+def index_bytes(folder: Path) -> int:
+    """Return what the index of a folder takes on disk."""
+    return sum(path.stat().st_size for path in (folder / ".p2psync").glob("index.sqlite*"))
 
 
 def share_and_get(source: Path, target: Path) -> Figures:
@@ -36,15 +45,16 @@ def share_again_and_get(source: Path, target: Path) -> Figures:
             _, matched = getter.wait_event("matched")
             receiver = getter.figures("receiver")
         sender = sharer.figures("sender")
-    return {
-        "scan_s": scan_s,
-        "transfer_s": transfer_s,
-        "total_s": scan_s + transfer_s,
-        "inner_transfer_s": matched["seconds"],
-        "fetched_bytes": matched["fetched_bytes"],
-        **sender,
-        **receiver,
-    }
+    return with_totals(
+        {
+            "scan_s": scan_s,
+            "transfer_s": transfer_s,
+            "inner_transfer_s": matched["seconds"],
+            "fetched_bytes": matched["fetched_bytes"],
+            **sender,
+            **receiver,
+        }
+    )
 
 
 def time_until_ready(source: Path) -> float:

@@ -16,8 +16,19 @@ from rich.console import Console
 from rich.table import Table
 
 OURS = "p2psync"
+WIDTH = 240
+"""Of a table that goes to a file: four rivals fit beside us."""
 Figures = Mapping[str, float]
 """One run: figure → value; the end of its name is its unit (_s, _bytes)."""
+
+
+def with_totals(figures: Figures) -> Figures:
+    """Add what both phases and both sides come to."""
+    return {
+        **figures,
+        "total_s": figures["scan_s"] + figures["transfer_s"],
+        "cpu_s": figures["sender_cpu_s"] + figures["receiver_cpu_s"],
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +95,7 @@ def take_turns(programs: Mapping[str, Callable[[], Figures]], runs: int) -> dict
 
 
 def show_report(report: Report) -> None:
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else WIDTH)
     table = Table(title=f"{report.name}: {report.what}", title_justify="left")
     table.add_column("median (least–most)")
     for program in report.runs:

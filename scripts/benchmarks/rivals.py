@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import secrets
 import shutil
 import socket
 import subprocess
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.data import forget_state
-from benchmarks.report import Figures
+from benchmarks.report import Figures, with_totals
 from benchmarks.watched import LIMIT_S, Watched
 
 POLL_S = 0.05
@@ -35,6 +36,19 @@ def libtorrent(source: Path, target: Path, scratch: Path) -> Figures:
             receiver = leech.figures("receiver")
         sender = seed.figures("sender")
     return _figures(scan_s, transfer_s, {"inner_transfer_s": matched["seconds"], **sender, **receiver})
+
+
+def raw_tls(source: Path) -> Figures:
+    """The bytes of a flat folder through a bare trio TLS stream into nothing."""
+    seed = secrets.token_hex(32)
+    peer = (sys.executable, "-P", "-m", "benchmarks.raw_tls_peer")
+    with Watched(*peer, "send", source, seed) as sender:
+        _, ready = sender.wait_event("ready")
+        with Watched(*peer, "receive", os.devnull, seed, str(ready["port"])) as receiver:
+            transfer_s = receiver.wait()
+            _, matched = receiver.wait_event("matched")
+            figures = {**sender.figures("sender"), **receiver.figures("receiver")}
+    return _figures(0.0, transfer_s, {"inner_transfer_s": matched["seconds"], **figures})
 
 
 def rsync(source: Path, target: Path, scratch: Path) -> Figures:
@@ -76,7 +90,7 @@ def free_port() -> int:
 
 
 def _figures(scan_s: float, transfer_s: float, more: Figures) -> Figures:
-    return {"scan_s": scan_s, "transfer_s": transfer_s, "total_s": scan_s + transfer_s, **more}
+    return with_totals({"scan_s": scan_s, "transfer_s": transfer_s, **more})
 
 
 def _wait_port(port: int) -> None:

@@ -54,11 +54,17 @@ class Watched:
             thread.join()
         self._log.close()
 
-    def wait_event(self, name: str) -> tuple[float, dict[str, Any]]:
-        """Return the first event of that name, and how many seconds after the start it was printed."""
+    def count(self, name: str) -> int:
+        """Return how many events of that name there have been."""
+        with self._changed:
+            return sum(event.get("event") == name for _, event in self._events)
+
+    def wait_event(self, name: str, number: int = 0) -> tuple[float, dict[str, Any]]:
+        """Return an event of that name, by default the first, and how many seconds after the start it was printed."""
 
         def found() -> tuple[float, dict[str, Any]] | None:
-            return next(((at, event) for at, event in self._events if event.get("event") == name), None)
+            of_name = [(at, event) for at, event in self._events if event.get("event") == name]
+            return of_name[number] if number < len(of_name) else None
 
         with self._changed:
             self._changed.wait_for(lambda: found() or not self._is_open, LIMIT_S)

@@ -1,6 +1,8 @@
 """One peer: the swarm's own decisions, and lines in place of sockets."""
 
+import hashlib
 import random
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -9,10 +11,11 @@ from p2psync.ids import BlockId
 from p2psync.swarm.flow import PeerFlow
 from p2psync.swarm.holdings import Holdings
 from p2psync.swarm.offer import Offer, announce_delay_s
-from p2psync.swarm.requests import Requests
+from p2psync.swarm.requests import Asked, Requests
+from p2psync.swarm.slots import Slots
 from p2psync.swarm.tasks import Job
 from p2psync.swarm.uploads import Dealt, FrameSize, WantQueue, frames
-from p2psync.wire.messages import Blocks, Cancel, Have, HeadOffer, Message, Missing, Part, Want, Wish
+from p2psync.wire.messages import Blocks, Cancel, Have, HeadOffer, Message, Missing, Part, Want, Wish, payload_bytes
 from scripts.simulation.clock import Clock
 from scripts.simulation.network import Line, Wire
 
@@ -75,6 +78,8 @@ class Peering:
     flow: PeerFlow
     wants: WantQueue
     frame_size: FrameSize = field(default_factory=FrameSize)
+    is_waiting: bool = False
+    turns: deque[int] = field(default_factory=deque)
     out: Wire = field(init=False)
     back: "Peering" = field(init=False)
 
@@ -105,6 +110,9 @@ class Host:
         self.on_done: Callable[[Host], None] = lambda host: None
         self._pages = {id_: (page, at) for page, ids in folder.pages.items() for at, id_ in enumerate(ids)}
         self._dealt = Dealt()
+        self._slots = Slots()
+        self._turns: deque[Peering] = deque()
+        self._is_patient = False
         self._is_announcing = False
         self.job = Job(folder.root)
         self.offer = Offer(b"head", folder.root)
@@ -142,7 +150,8 @@ class Host:
             end.out = Wire(host.line, end.other.line, delay_s, end.other._hearer(end.back), host._drainer(end))
         for host, end in ((self, ours), (other, theirs)):
             host.peerings[end.number] = end
-            host.requests.link_up(end.number, end.holdings, end.flow, deals=True, is_open=lambda: True)
+            name = hashlib.sha256(b"%d" % end.number).digest()
+            host.requests.link_up(end.number, Asked(name, end.holdings, end.flow, deals=True, is_open=lambda: True))
         for host, end in ((self, ours), (other, theirs)):
             host._say(end, HeadOffer(host.folder.root))
             for have in host.offer.everything():
@@ -150,7 +159,10 @@ class Host:
 
     def lose(self, peering: Peering) -> None:
         """A link is gone."""
-        peering.out.is_cut = True
+        if not peering.out.is_cut:
+            peering.out.is_cut = True
+            while peering.turns:
+                self._slots.end(peering.turns.popleft(), self.clock.now)
         if self.peerings.pop(peering.number, None) is not None:
             self.requests.link_down(peering.number, self.clock.now)
             self._send_letters()
@@ -164,14 +176,15 @@ class Host:
     def _drainer(self, peering: Peering) -> Callable[[int, float], None]:
         def drained(size: int, took_s: float) -> None:
             peering.frame_size.sent(size, took_s)
+            self._slots.end(peering.turns.popleft(), self.clock.now)
             self._serve(peering)
+            self._take_turns()
 
         return drained
 
     # --- what is heard ------------------------------------------------------------------------------------------------
 
     def _hear(self, peering: Peering, message: Message) -> None:
-        now = self.clock.now
         match message:
             case Blocks():
                 self._hear_blocks(peering, message)
@@ -179,14 +192,10 @@ class Host:
                 if offset + len(payload) == total:
                     self._hear_blocks(peering, Blocks([(id_, _NOTHING[:total])]))
             case Have():
-                grown = peering.holdings.hear(message)
-                if message.complete or message.gone:
-                    self.requests.holdings_shrank(peering.number, now)
-                if grown:
-                    self.requests.holdings_grew(peering.number, grown, now)
+                self._hear_have(peering, message)
             case HeadOffer(head):
                 peering.holdings.offer(BlockId(head))
-                self.requests.holdings_shrank(peering.number, now)
+                self.requests.holdings_shrank(peering.number, self.clock.now)
             case Want(ids):
                 peering.wants.want(ids)
                 self._serve(peering)
@@ -196,8 +205,15 @@ class Host:
             case Cancel(ids):
                 peering.wants.drop(ids)
             case Missing(ids):
-                self.requests.missing(peering.number, ids, now)
+                self.requests.missing(peering.number, ids, self.clock.now)
         self._send_letters()
+
+    def _hear_have(self, peering: Peering, have: Have) -> None:
+        grown = peering.holdings.hear(have)
+        if have.complete or have.gone:
+            self.requests.holdings_shrank(peering.number, self.clock.now)
+        if grown:
+            self.requests.holdings_grew(peering.number, grown, self.clock.now)
 
     def _hear_blocks(self, peering: Peering, message: Blocks) -> None:
         expected = self.requests.received(peering.number, [id_ for id_, _ in message.blocks], self.clock.now)
@@ -250,16 +266,47 @@ class Host:
         peering.out.put_control(message)
 
     def _serve(self, peering: Peering) -> None:
+        """Let a link wait for its turn to send, if there is anything to send and room for it."""
+        wants = peering.wants
+        if (
+            wants
+            and not peering.is_waiting
+            and not peering.out.is_cut
+            and peering.out.waiting < (2 if wants.has_wants else 1)
+        ):
+            peering.is_waiting = True
+            self._turns.append(peering)
+            self._take_turns()
+
+    def _take_turns(self) -> None:
+        while self._turns:
+            wait_s = self._slots.wait_s(self.clock.now)
+            if wait_s:
+                if not self._is_patient:
+                    self._is_patient = True
+                    self.clock.after(wait_s + 1e-6, self._end_patience)
+                return
+            peering = self._turns.popleft()
+            peering.is_waiting = False
+            if peering.wants and not peering.out.is_cut:
+                self._send_frames(peering)
+                self._serve(peering)
+
+    def _end_patience(self) -> None:
+        self._is_patient = False
+        self._take_turns()
+
+    def _send_frames(self, peering: Peering) -> None:
         wants, out = peering.wants, peering.out
-        while wants and out.waiting < (2 if wants.has_wants else 1):
-            ids, payloads = self._read(wants.first(READ_IDS, peering.frame_size.limit_bytes))
-            wants.drop(ids)
-            wants.answered(payloads)
-            for message in frames(ids, payloads, peering.frame_size.limit_bytes):
-                size = _payload_bytes(message)
-                self.uploaded_bytes += size
-                self.messages += 1
-                out.put(message, size)
+        ids, payloads = self._read(wants.first(READ_IDS, peering.frame_size.limit_bytes))
+        wants.drop(ids)
+        wants.answered(payloads)
+        for message in frames(ids, payloads, peering.frame_size.limit_bytes):
+            peering.turns.append(self._slots.begin(self.clock.now))
+            size = payload_bytes(message)
+            self.uploaded_bytes += size
+            self.messages += 1
+            out.put(message, size)
 
     def _read(self, ids: list[BlockId]) -> tuple[list[BlockId], list[memoryview]]:
         payloads: list[memoryview] = []
@@ -270,9 +317,3 @@ class Host:
             if size >= READ_BYTES:
                 break
         return ids[: len(payloads)], payloads
-
-
-def _payload_bytes(message: Blocks | Part | Missing) -> int:
-    if isinstance(message, Blocks):
-        return sum([len(data) for _, data in message.blocks])
-    return len(message.payload) if isinstance(message, Part) else 0

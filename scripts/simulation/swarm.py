@@ -82,11 +82,14 @@ class Simulation:
         self.origins = [self._add_origin() for _ in range(plan.origins)]
         self.getters: list[Host] = []
         self._missing = sum(getter.leaves_at == math.inf for getter in plan.getters)
+        first = [self._new_getter(getter) for getter in plan.getters if not getter.joins_at]
+        for one, other in self._edges(self.hosts):
+            one.link(other, plan.delay_s)
+        for host in first:
+            host.get()
         for getter in plan.getters:
             if getter.joins_at:
                 self.clock.at(getter.joins_at, self._join, getter)
-            else:
-                self._join(getter)
 
     def run(self, after_event: Callable[[], None] = lambda: None) -> Outcome:
         """Carry on until every getter that stays is done."""
@@ -112,23 +115,32 @@ class Simulation:
         self.hosts.append(host)
         return host
 
-    def _join(self, getter: Getter) -> None:
+    def _new_getter(self, getter: Getter) -> Host:
         host = self._new_host(getter.up_bytes_per_s, getter.down_bytes_per_s)
         host.on_done = self._count
         self.getters.append(host)
-        self._link(host)
-        host.get()
         if getter.leaves_at != math.inf:
             self.clock.at(getter.leaves_at, host.leave)
+        return host
 
-    def _link(self, host: Host) -> None:
-        others = [each for each in self.hosts if each is not host and not each.is_gone]
-        degree = self.plan.degree
-        if degree and len(others) > degree // 2:
-            # Each newcomer brings half of the links, so that the mean is the degree; the random graph is near regular.
-            others = self.rng.sample(others, max(1, degree // 2))
+    def _edges(self, hosts: list[Host]) -> set[tuple[Host, Host]]:
+        """Return whom to link with whom: rings in random order, whose union is a random regular graph."""
+        if not self.plan.degree or len(hosts) <= self.plan.degree:
+            return {(one, other) for at, one in enumerate(hosts) for other in hosts[:at]}
+        edges: dict[frozenset[Host], tuple[Host, Host]] = {}
+        for _ in range(self.plan.degree // 2):
+            ring = self.rng.sample(hosts, len(hosts))
+            edges |= {frozenset(pair): pair for pair in zip(ring, ring[1:] + ring[:1], strict=True)}
+        return set(edges.values())
+
+    def _join(self, getter: Getter) -> None:
+        others = [each for each in self.hosts if not each.is_gone]
+        host = self._new_getter(getter)
+        if self.plan.degree and len(others) > self.plan.degree:
+            others = self.rng.sample(others, self.plan.degree)
         for other in others:
             host.link(other, self.plan.delay_s)
+        host.get()
 
     def _count(self, host: Host) -> None:
         self._missing -= 1

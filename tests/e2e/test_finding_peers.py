@@ -12,7 +12,7 @@ import pytest
 from p2psync.sharelink import parse_link
 from tests.e2e import lab
 from tests.e2e.compare import differences
-from tests.e2e.program import code_of, eventually, follow, get, serve_tracker, share
+from tests.e2e.program import BIN, Program, code_of, eventually, follow, get, serve_tracker, share
 from tests.e2e.tree import make_random_file, make_random_tree
 
 
@@ -66,6 +66,17 @@ def test_a_tracker_of_its_own_brings_them_together(folder, tmp_path, tracker):
         link = sharer.wait_event("ready")["link"]
         assert tracker in urllib.parse.unquote(link)
         assert got(code_of(link), tmp_path, "--tracker", tracker)
+
+
+@pytest.mark.parametrize(("host", "via"), [("127.0.0.1", "udp"), ("[::1]", "udp"), ("[::1]", "http")])
+def test_it_does_so_over_udp_and_ipv6_too(folder, tmp_path, host, via):
+    network = ("--listen", f"{host}:0", "--no-lan")
+    with Program(
+        BIN / "p2psync-tracker", "serve", "--json", f"--set={'listen' if via == 'http' else via}={host}:0"
+    ) as ours:
+        url = f"{via}://{ours.wait_event('listening')[via][0]}/announce"
+        with share(folder, "--tracker", url, *network) as sharer:
+            assert got(code_of(sharer.wait_event("ready")["link"]), tmp_path, "--tracker", url, *network)
 
 
 def test_the_tracker_counts_who_is_there(folder, tmp_path, tracker):
@@ -226,7 +237,8 @@ def test_nobody_notices_that_the_tracker_dies(tmp_path):
         first, second = (
             stack.enter_context(get(f"{code}?tr={url}", tmp_path / f"b{number}", "--seed")) for number in (1, 2)
         )
-        first.wait_event("progress", state="fetching")
+        for getter in (first, second):
+            getter.wait_event("progress", state="fetching")
         tracker.kill()
         # A third one comes, which knows the first alone, and is told of the others.
         known = first.wait_event("listening")["listen"]

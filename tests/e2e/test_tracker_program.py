@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import resource
 import signal
 import socket
 import ssl
@@ -41,8 +42,14 @@ def test_it_says_where_it_listens_and_serves_there():
         assert tracker.events[0] is event
 
 
+def test_it_takes_as_many_open_files_as_it_may():
+    with serve(*("--listen", "127.0.0.1:0"), prefix=("prlimit", "--nofile=64:4000")) as tracker:
+        tracker.wait_event("listening")
+        assert resource.prlimit(tracker.pid, resource.RLIMIT_NOFILE) == (4000, 4000)
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
-def test_it_stops_within_a_second_though_clients_are_connected(number, code):
+def test_it_stops_at_once_though_clients_are_connected(number, code):
     with serve_tracker("--udp", "127.0.0.1:0") as tracker:
         host, port = tracker.wait_event("listening")["listen"].split(":")
         with socket.create_connection((host, int(port))) as idle:
@@ -51,7 +58,7 @@ def test_it_stops_within_a_second_though_clients_are_connected(number, code):
             began = time.monotonic()
             os.kill(tracker.pid, number)
             assert tracker.wait() == code
-            assert time.monotonic() - began < 1
+            assert time.monotonic() - began < 20  # it would wait for this client for a minute
 
 
 @pytest.mark.parametrize("arguments", [("--version",), ("--help",), ("serve", "--help")])
@@ -239,6 +246,19 @@ def test_a_socket_that_systemd_names_https_speaks_tls(tmp_path):
     with serve_as_systemd(3) as tracker:
         assert tracker.wait() == 2
         assert "needs tls_certificate" in tracker.stderr
+
+
+def test_systemd_hears_that_it_serves_lives_and_stops(tmp_path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(30)
+        env = {"NOTIFY_SOCKET": tmp_path / "notify", "WATCHDOG_USEC": 100_000}
+        with serve("--listen", "127.0.0.1:0", env=env) as tracker:
+            heard = {systemd.recv(100) for _ in range(5)}
+            assert heard == {b"READY=1", b"WATCHDOG=1"}
+            os.kill(tracker.pid, signal.SIGTERM)
+            while systemd.recv(100) != b"STOPPING=1":
+                pass
 
 
 def test_json_logs_are_json_and_hold_nothing_of_requests():

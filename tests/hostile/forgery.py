@@ -130,6 +130,11 @@ def _entry(path: bytes, kind: Kind) -> Entry:
     return Entry(parent, name, kind, mtime_ns=NOW_NS)
 
 
+def provisional(version: Version, keys: FolderKeys, *, seq: int = 1) -> Version:
+    """Return the same under a provisional head."""
+    return replace(version, head=forge_head(keys, version.root, seq=seq, provisional=True))
+
+
 def forge(keys: FolderKeys, made: Sequence[Made], *, seq: int = 1) -> Version:
     """Sign a folder of these entries, whatever they are."""
     made = sorted(made, key=lambda one: one.entry.key)
@@ -154,10 +159,12 @@ def forge_root(keys: FolderKeys, root: bytes, blocks: Mapping[bytes, bytes], *, 
     return Version(head, id_of(root), {**blocks, id_of(root): root})
 
 
-def forge_head(keys: FolderKeys, root: bytes, *, seq: int = 1, signer: FolderKeys | None = None) -> bytes:
+def forge_head(
+    keys: FolderKeys, root: bytes, *, seq: int = 1, signer: FolderKeys | None = None, provisional: bool = False
+) -> bytes:
     device = DeviceId(bytes(32))
     version = {device[:8]: seq}
-    head = Head(keys.folder, device, seq, BlockId(root), version, bytes(32), NOW_NS)
+    head = Head(keys.folder, device, seq, BlockId(root), version, bytes(32), NOW_NS, provisional)
     return head.signed(signer or keys)
 
 

@@ -1,6 +1,7 @@
 """The packed table against a dictionary, over any sequence of announces, departures and expiries."""
 
 import random
+import sys
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -77,6 +78,17 @@ def test_an_entry_is_not_found_across_the_border_of_two_others(octets, copies):
     held = {bytes(table.buckets[0].entries[i : i + 6]) for i in range(0, 6 * len(table), 6)}
     for entry in shifted - held:
         assert table.find(entry) is None
+
+
+def test_a_client_is_not_found_across_the_border_of_two_others():
+    table, clients = PeerTable(6), [b"a" * 24, b"b" * 24]
+    deadline = 7
+    across = clients[0][10:] + deadline.to_bytes(4, sys.byteorder) + clients[1][:6]
+    for number, client in enumerate(clients):
+        table.add(_entry(number), client, deadline, uploads=True)
+    assert table.find_client(across) is None
+    table.add(_entry(2), across, deadline, uploads=True)
+    assert table.find_client(across) == (table.buckets[0], 2)
 
 
 def test_deadlines_and_flags_do_not_touch():

@@ -3,6 +3,7 @@
 import hashlib
 import re
 import struct
+from dataclasses import replace
 from importlib.resources import files
 
 import pytest
@@ -43,7 +44,18 @@ HEAD = Head(KEYS.folder, DEVICE, 2, HEX["root-id"], {DEVICE[:8]: 2}, bytes(32), 
 
 def test_the_document_has_the_examples_that_are_checked_here_and_no_others():
     keys = {"seed", "write-key", "folder", "read-key", "swarm-key", "info-hash", "ca-seed", "sni", "gear-seed"}
-    blocks = {"block", "block-id", "page", "page-id", "root", "root-id", "head", "head-id", "version"}
+    blocks = {
+        "block",
+        "block-id",
+        "page",
+        "page-id",
+        "root",
+        "root-id",
+        "head",
+        "head-id",
+        "version",
+        "provisional-head",
+    }
     assert set(HEX) == keys | blocks
     assert set(TEXT) == {"link-write", "link-read", "link-store", "link-full", "cuts"}
     assert DOCUMENT.count("```") == 2 * (len(HEX) + len(TEXT))
@@ -137,6 +149,12 @@ def test_a_root():
 def test_a_head():
     assert HEAD.signed(KEYS) == HEX["head"]
     assert Head.parse_untrusted(HEX["head"], KEYS.limited_to(Role.STORE)) == HEAD
+
+
+def test_a_provisional_head():
+    head = replace(HEAD, seq=1, version={DEVICE[:8]: 1}, provisional=True)
+    assert head.signed(KEYS) == HEX["provisional-head"]
+    assert Head.parse_untrusted(HEX["provisional-head"], KEYS.limited_to(Role.STORE)) == head
 
 
 def test_pages_end_by_xxh3_of_the_path():

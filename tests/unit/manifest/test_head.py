@@ -124,7 +124,7 @@ def test_a_signed_body_that_is_no_head_is_refused(body):
     ("field", "value"),
     [
         ("format", 0),
-        ("format", 2),
+        ("format", 3),
         ("format", b"1"),
         ("seq", 0),
         ("seq", -1),
@@ -183,3 +183,34 @@ def test_any_head_is_newer_than_none():
 def test_neither_time_nor_device_makes_a_head_newer():
     later = replace(HEAD, time_ns=HEAD.time_ns + 1, device=DeviceId(b"Z" * 32), folder=FolderId(KEYS.folder))
     assert later.standing_against(HEAD) is Standing.SAME
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {b"format": 2},
+        {b"provisional": 1},
+        {b"format": 2, b"provisional": 0},
+        {b"format": 2, b"provisional": 2},
+        {b"format": 2, b"provisional": b"1"},
+        {b"format": 2, b"provisional": 1, b"more": 1},
+    ],
+)
+def test_a_head_that_is_half_provisional_is_refused(changes):
+    with pytest.raises(RemoteProtocolError):
+        Head.parse_untrusted(sealed(bencoding.encode(BODY | changes)), KEYS)
+
+
+def test_every_head_is_newer_than_every_provisional_one():
+    first = replace(HEAD, seq=1, root=BlockId(bytes(32)))
+    so_far = replace(HEAD, seq=2**62, provisional=True)
+    assert first.standing_against(so_far) is Standing.NEWER
+    assert so_far.standing_against(first) is Standing.OLDER
+    assert so_far.standing_against(None) is Standing.NEWER
+    assert replace(so_far, provisional=False).standing_against(so_far) is Standing.NEWER
+
+
+def test_provisional_heads_are_ordered_among_themselves():
+    one, two = (replace(HEAD, seq=seq, provisional=True) for seq in (1, 2))
+    assert (two.standing_against(one), one.standing_against(two)) == (Standing.NEWER, Standing.OLDER)
+    assert one.standing_against(replace(one)) is Standing.SAME

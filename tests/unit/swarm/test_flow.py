@@ -30,8 +30,8 @@ def test_the_window_of_an_unknown_peer_is_the_start():
     assert PeerFlow(0.0).window_bytes == START_WINDOW_BYTES
 
 
-@pytest.mark.parametrize(("rate", "low", "high"), [(10e6, 4e6, 8e6), (1.25e6, 0.5e6, 1e6)])
-def test_a_window_is_about_half_a_second_of_the_rate(rate, low, high):
+@pytest.mark.parametrize(("rate", "low", "high"), [(10e6, 1.8e6, 2.5e6), (1.25e6, 0.2e6, 0.35e6)])
+def test_a_window_is_about_a_fifth_of_a_second_of_the_rate(rate, low, high):
     assert low < driven(rate, 5)[0].window_bytes < high
 
 

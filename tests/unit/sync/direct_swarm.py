@@ -49,7 +49,13 @@ class DirectSwarm:
         self._say_head.send_nowait(head)
 
     def publish(
-        self, head: bytes, root: BlockId, *, complete: bool, holdings: Mapping[BlockId, PageHolding] | None = None
+        self,
+        head: bytes,
+        root: BlockId,
+        *,
+        complete: bool,
+        holdings: Mapping[BlockId, PageHolding] | None = None,
+        provisional: bool = False,
     ) -> None:
         self.published.append((head, root, complete))
         for follower in self._followers:

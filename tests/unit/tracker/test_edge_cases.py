@@ -137,6 +137,13 @@ async def test_a_download_counts_once_however_often_completed_is_said():
     assert (await tracker.counts())[b"downloaded"] == 1
 
 
+async def test_whoever_seeds_at_an_address_has_not_completed_anew_under_another_name():
+    tracker = Tracker()
+    for number in range(1, 5):
+        await tracker.announce(number, port=6881, more=b"&left=0&event=completed")
+    assert (await tracker.counts())[b"downloaded"] == 1
+
+
 async def test_after_a_restart_of_the_tracker_clients_just_go_on_chihaya_69():
     tracker = Tracker()
     for event in (b"", b"completed", b"stopped", b"paused"):

@@ -105,6 +105,12 @@ async def test_scrape_answers_for_exactly_the_hashes_asked():
     assert body[b"files"][b"u" * 20] == {b"complete": 0, b"downloaded": 0, b"downloaders": 0, b"incomplete": 0}
 
 
+async def test_a_scrape_of_more_than_74_hashes_is_answered_for_those():
+    hashes = [f"{number:020}" for number in range(80)]
+    body = await fields(make(), "/scrape?" + "&".join(f"info_hash={info_hash}" for info_hash in hashes))
+    assert set(body[b"files"]) == {info_hash.encode() for info_hash in hashes[:74]}
+
+
 async def test_scrapes_count_against_the_rate_of_their_address_too():
     app = make(policy=Policy(rate_per_s=1, burst=3))
     target = f"/scrape?info_hash={'a' * 20}"

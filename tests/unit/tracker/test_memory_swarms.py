@@ -132,6 +132,18 @@ async def test_housekeeping_takes_small_steps_and_reaches_everything():
     assert store.totals().swarms == 0
 
 
+async def test_a_swarm_that_shrinks_gives_its_memory_back():
+    store = make()
+    await store.announce([update(entry_of(number)) for number in range(10_000)], 0)
+    await store.announce([update(entry_of(1), lifetime_s=1000)], 0)
+    ((_, swarm),) = store.swarms()
+    assert len(swarm.table4.buckets) > 30
+    for _ in range(5):
+        await store.tend(101)
+        await store.tend(112)
+    assert (len(swarm), len(swarm.table4.buckets)) == (1, 1)
+
+
 async def test_expiry_leaves_counts_right_whatever_is_mixed():
     store, rng = make(), random.Random(1)
     for _ in range(3000):

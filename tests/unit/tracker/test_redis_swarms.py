@@ -54,6 +54,32 @@ async def test_a_batch_is_one_round_trip(server):
     swarms.close()
 
 
+async def test_peers_told_a_longer_interval_under_load_are_remembered_longer(server):
+    swarms = await connect(server)
+    await swarms.announce([update(1, lifetime_s=400)], 1000.0)
+    (view,) = await swarms.announce([update(2, lifetime_s=400)], 1245.0)
+    assert view.peers == update(1).peer
+    (view,) = await swarms.announce([update(3)], 1246.0)  # the load is gone, and so are two of its windows
+    assert view.peers == update(2).peer
+    swarms.close()
+
+
+async def test_no_command_reads_a_whole_set_or_walks_over_keys(server):
+    swarms = await connect(server)
+    done = update(1, role=Role.SEED, change=Change.COMPLETE)
+    await swarms.announce([update(2), done, update(3, role=Role.PARTIAL_SEED), update(2, change=Change.LEAVE)], 1000.0)
+    await swarms.scrape([HASH], 1000.0)
+    await swarms.tend(1010.0)
+    await swarms.busiest(5, 1010.0)
+    swarms.close()
+    ours = await trio.to_thread.run_sync(server.commands)
+    assert ours <= {
+        *("evalsha", "script|load", "time", "set", "get", "incr", "expire", "pfadd", "pfcount"),
+        *("sadd", "srem", "scard", "sismember", "srandmember", "zadd", "zremrangebyrank", "zrevrange"),
+        *("hello", "client|setinfo", "client|setname", "ping", "info"),
+    }
+
+
 async def test_every_key_expires(server):
     swarms = await connect(server)
     done = update(2, role=Role.SEED, change=Change.COMPLETE)
@@ -126,6 +152,9 @@ async def test_a_full_redis_is_as_good_as_none(server):
     await trio.to_thread.run_sync(server.configure, "maxmemory", "1")
     with pytest.raises(StoreUnavailableError):
         await swarms.announce([update(2)], 1000.0)
+    for now in (1000.2, 1000.9):
+        with pytest.raises(StoreUnavailableError):
+            await swarms.tend(now)
     await trio.to_thread.run_sync(server.configure, "maxmemory", "0")
     await swarms.tend(1001.0)
     assert await swarms.announce([update(2)], 1001.0)

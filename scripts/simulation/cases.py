@@ -1,0 +1,80 @@
+"""What is simulated, by name."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from scripts.simulation.swarm import Getter, Plan
+
+LAN = 12.5e6
+"""100 Mbit/s."""
+ORIGIN_AND_EIGHT = 8
+
+
+def _same(count: int) -> tuple[Getter, ...]:
+    return (Getter(),) * count
+
+
+def _several(count: int) -> Plan:
+    return Plan(_same(count))
+
+
+def _fifteen(count: int) -> Plan:
+    return Plan(_same(15), blocks=512, rate_bytes_per_s=LAN / 2)
+
+
+def _slow_host(count: int) -> Plan:
+    return Plan((*_same(count - 1), Getter(LAN / 10, LAN / 10)))
+
+
+def _slow_uplink(count: int) -> Plan:
+    return Plan((*_same(count - 1), Getter(LAN / 10, LAN)))
+
+
+def _two_origins(count: int) -> Plan:
+    return Plan((Getter(2 * LAN, 2 * LAN),) * count, origins=2, origin_bytes_per_s=LAN)
+
+
+def _staggered(count: int) -> Plan:
+    return Plan(tuple(Getter(joins_at=float(second)) for second in range(count)))
+
+
+def _crowd(count: int) -> Plan:
+    return Plan((*_same(4), *(Getter(joins_at=5.4),) * count))
+
+
+def _origin_leaves(count: int) -> Plan:
+    return Plan(_same(count), origin_leaves_at=1.05)
+
+
+def _third_vanishes(count: int) -> Plan:
+    third = count // 3
+    return Plan((*_same(count - third), *(Getter(leaves_at=5.4),) * third, *(Getter(joins_at=6.0),) * third))
+
+
+def _wide(count: int) -> Plan:
+    return Plan(_same(count), delay_s=0.025)
+
+
+def _many(count: int) -> Plan:
+    degree = 8 if count > 64 else 0
+    return Plan(_same(count), degree=degree, blocks=512, block_bytes=256 << 10, quantum_bytes=128 << 10)
+
+
+def _many_wide(count: int) -> Plan:
+    return replace(_many(count), delay_s=0.025)
+
+
+CASES: Mapping[str, tuple[str, Callable[[int], Plan], int]] = {
+    "swarm": ("one origin, 128 MiB, 100 Mbit/s a host", _several, ORIGIN_AND_EIGHT),
+    "fifteen": ("one origin, 64 MiB, 50 Mbit/s, 15 hosts", _fifteen, 15),
+    "slow-host": ("one host at a tenth of the others' line", _slow_host, ORIGIN_AND_EIGHT),
+    "slow-uplink": ("one host whose uplink alone is a tenth", _slow_uplink, ORIGIN_AND_EIGHT),
+    "two-origins": ("two origins, getters with lines twice as fast", _two_origins, ORIGIN_AND_EIGHT),
+    "staggered": ("a host joins every second", _staggered, ORIGIN_AND_EIGHT),
+    "crowd": ("four hosts, and a crowd when half is done", _crowd, ORIGIN_AND_EIGHT),
+    "origin-leaves": ("the origin leaves when it has sent 1.05 copies", _origin_leaves, ORIGIN_AND_EIGHT),
+    "third-vanishes": ("a third of the hosts vanish half-way, others come", _third_vanishes, 9),
+    "wide": ("round trips of 50 ms", _wide, ORIGIN_AND_EIGHT),
+    "many": ("a random graph, eight links a host, 128 MiB in blocks of 256 KiB", _many, 2000),
+    "many-wide": ("the same with round trips of 50 ms", _many_wide, 2000),
+}

@@ -1,0 +1,99 @@
+"""A large file that is renamed is neither read again where it was nor copied where it is followed."""
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from p2psync.sync.fingerprint import CLOCK_TICK_NS
+from p2psync.sync.moved import LEAST_BYTES
+from p2psync.sync.watch import clock_ns
+from tests.unit.sync.folders import following, sharing, tree
+
+SIZE = LEAST_BYTES + 12_345
+
+
+def noise(seed: int) -> bytes:
+    return random.Random(seed).randbytes(SIZE)
+
+
+def at_rest(sharer) -> None:
+    sharer.publish()
+    while sharer.scan().hashed_files:
+        pass
+
+
+@pytest.fixture
+def a(tmp_path):
+    with sharing(tmp_path / "a") as sharer:
+        (sharer.root / "d").mkdir()
+        (sharer.root / "d" / "file").write_bytes(noise(1))
+        at_rest(sharer)
+        yield sharer
+
+
+def inode(path: Path) -> int:
+    """Return a file's inode number once the file has come to rest."""
+    while clock_ns() - path.stat().st_ctime_ns <= CLOCK_TICK_NS:
+        pass
+    return path.stat().st_ino
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("d/file", "d/other"), ("d/file", "a"), ("d/file", "z"), ("d", "c"), ("d", "e")]
+)
+async def test_neither_side_reads_or_copies_it(old, new, a, tmp_path):
+    with following(tmp_path / "b", a.swarm) as b:
+        await b.get()
+        before = inode(b.root / "d" / "file")
+        os.rename(a.root / old, a.root / new)
+        assert a.publish() is not None
+        assert a.report.hashed_bytes == 0
+        matched = await b.get()
+        assert (matched.problems, matched.displaced, b.swarm.fetched) == ((), 0, [])
+        assert tree(b.root) == tree(a.root)
+        now = b.root / new / "file" if old == "d" else b.root / new
+        assert inode(now) == before
+
+
+async def test_a_copy_is_made_where_the_old_name_stays_in_use(a, tmp_path):
+    with following(tmp_path / "b", a.swarm) as b:
+        await b.get()
+        os.link(a.root / "d" / "file", a.root / "second")
+        a.publish()
+        assert (await b.get()).problems == ()
+        assert tree(b.root) == tree(a.root)
+        assert inode(b.root / "second") != inode(b.root / "d" / "file")
+
+
+async def test_what_the_user_changed_or_put_there_is_not_moved_away(a, tmp_path):
+    (tmp_path / "b" / "d").mkdir(parents=True)
+    (tmp_path / "b" / "d" / "file").write_bytes(noise(1))
+    with following(tmp_path / "b", a.swarm) as b:
+        await b.get()
+        os.rename(a.root / "d" / "file", a.root / "other")
+        a.publish()
+        matched = await b.get()
+        assert (b.root / "other").read_bytes() == noise(1)
+        assert (b.root / "d" / "file").read_bytes() == noise(1)
+        assert matched.additions == (b"d/file",)
+
+
+@pytest.mark.parametrize("at", [0, SIZE - 1])
+def test_a_file_of_the_same_looks_with_other_content_is_read(at, a):
+    path = a.root / "d" / "file"
+    before = path.stat()
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(bytes([noise(1)[at] ^ 1]))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    path.rename(a.root / "moved")
+    a.publish()
+    assert a.report.hashed_bytes == SIZE
+
+
+def test_another_file_of_the_same_content_is_read(a):
+    (a.root / "copy").write_bytes(noise(1))
+    a.publish()
+    assert a.report.hashed_bytes == SIZE
