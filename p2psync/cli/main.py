@@ -11,6 +11,8 @@ import typer
 from p2psync import __version__
 from p2psync.cli.options import (
     ANYWHERE,
+    DEFAULT_MEMORY,
+    Background,
     Directory,
     Exact,
     First,
@@ -21,6 +23,7 @@ from p2psync.cli.options import (
     LimitUp,
     Link,
     Listen,
+    MaxMemory,
     NoLan,
     NoLimitLan,
     Order,
@@ -31,6 +34,7 @@ from p2psync.cli.options import (
     Timeout,
     Trackers,
     read_limits,
+    read_memory,
     read_peers,
     read_pull,
     read_tiers,
@@ -92,6 +96,8 @@ def share(
     sealed: Annotated[bool, typer.Option("--sealed", help="Encrypt blocks at rest (not built yet).")] = False,
     two_way: Annotated[bool, typer.Option("--two-way", help="Let others change the folder (not built yet).")] = False,
     state_dir: StateDir = None,
+    background: Background = False,
+    max_memory: MaxMemory = DEFAULT_MEMORY,
     json: Json = False,
 ) -> None:
     """Share a folder, and print the line for the other machine.
@@ -108,9 +114,12 @@ def share(
 
         limits = read_limits(limit_up, limit_down, limit_peer_up, limit_peer_down, lan=not no_limit_lan)
         options = ShareOptions(
-            directory, _network(listen, tracker, peer, limits, no_lan=no_lan, reciprocal=reciprocal), state_dir
+            directory,
+            _network(listen, tracker, peer, limits, no_lan=no_lan, reciprocal=reciprocal),
+            state_dir,
+            read_memory(max_memory),
         )
-        _run(lambda emit: run_share(options, emit), as_json=json)
+        _run(lambda emit: run_share(options, emit), as_json=json, background=background)
 
 
 @app.command()
@@ -132,6 +141,8 @@ def get(
     seed: Annotated[bool, typer.Option("--seed", help="Stay when done, to serve others, until Ctrl-C.")] = False,
     only: Annotated[list[str], typer.Option("--only", metavar="GLOB", help="Only these paths (not built yet).")] = [],
     exact: Exact = False,
+    background: Background = False,
+    max_memory: MaxMemory = DEFAULT_MEMORY,
     order: Order = "rarest",
     first: First = [],
     json: Json = False,
@@ -154,8 +165,9 @@ def get(
             stay=seed,
             wait_for_peer=True,
             pull=read_pull(order, first, exact=exact),
+            memory=read_memory(max_memory),
         )
-        _run(lambda emit: follow(options, emit), as_json=json)
+        _run(lambda emit: follow(options, emit), as_json=json, background=background)
 
 
 @app.command()
@@ -175,6 +187,8 @@ def sync(
     reciprocal: Reciprocal = False,
     timeout: Timeout = None,
     exact: Exact = False,
+    background: Background = False,
+    max_memory: MaxMemory = DEFAULT_MEMORY,
     order: Order = "rarest",
     first: First = [],
     json: Json = False,
@@ -198,8 +212,9 @@ def sync(
             stay=True,
             wait_for_peer=False,
             pull=read_pull(order, first, exact=exact),
+            memory=read_memory(max_memory),
         )
-        _run(lambda emit: follow(options, emit), as_json=json)
+        _run(lambda emit: follow(options, emit), as_json=json, background=background)
 
 
 @app.command()
@@ -282,9 +297,15 @@ def _network(
     )
 
 
-def _run(work: Callable[[Callable[["Shown"], None]], Awaitable[None]], *, as_json: bool) -> None:
+def _run(
+    work: Callable[[Callable[["Shown"], None]], Awaitable[None]], *, as_json: bool, background: bool = False
+) -> None:
     from p2psync.cli.run import run_command
 
+    if background:
+        from p2psync.node.priority import step_back
+
+        step_back()
     raise typer.Exit(run_command(work, as_json=as_json))
 
 

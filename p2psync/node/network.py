@@ -153,6 +153,7 @@ class FolderNetwork:
                 judge=lambda signed: _judged(*newest.judge(signed)),
                 dial=self._dial,
                 listen_port=ports.listen.port,
+                memory=folder.memory,
                 agent=f"p2psync/{p2psync.__version__}",
                 limits=self.schedule.limits,
                 reciprocal=options.reciprocal,

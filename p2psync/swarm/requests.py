@@ -16,7 +16,7 @@ Letter = tuple[int, Want | Wish | Cancel]
 """A message, and the number of the link that it is for."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Asked:
     """A peer that may be asked.
 
@@ -26,6 +26,7 @@ class Asked:
         flow: How fast it sends.
         deals: It takes wishes.
         is_open: Says whether its link still lives.
+        chokes: It has said that it answers none of our wants at present.
     """
 
     name: bytes

@@ -8,6 +8,7 @@ from itertools import count
 import trio
 
 from p2psync.blocks.need import PageHolding, Run
+from p2psync.budget import DEFAULT_MEMORY, MemoryBudget
 from p2psync.errors import IntegrityError, RemoteProtocolError
 from p2psync.ids import BlockId, DeviceId, PeerAddress
 from p2psync.store.threaded import ThreadedStore
@@ -34,6 +35,7 @@ from p2psync.swarm.statistics import (
 from p2psync.swarm.tasks import Written
 from p2psync.swarm.throttle import Limits
 from p2psync.wire import limits
+from p2psync.wire.buffers import BufferPool
 from p2psync.wire.messages import (
     Blocks,
     Choke,
@@ -67,6 +69,7 @@ class SwarmContext:
         on_event: Hears what happens; must not block.
         listen_port: Where we accept links, 0 if nowhere.
         agent: Name and version of this program.
+        memory: What received payload may take.
         limits: How fast its links may be.
         reciprocal: The members are strangers: who gives is served first.
     """
@@ -78,6 +81,7 @@ class SwarmContext:
     listen_port: int = 0
     agent: str = "p2psync"
     limits: Limits = field(default_factory=Limits)
+    memory: MemoryBudget = DEFAULT_MEMORY
     reciprocal: bool = False
 
 
@@ -89,7 +93,9 @@ class Swarm:
         self._context = context
         self._book = PeerBook(rng)
         self._dialler = Dialler(self._book, context.dial, linked=self._linked, run_link=self._run_dialled)
-        self._downloads = Downloads(store, rng, on_written=self._on_written, on_wrong=self._on_wrong)
+        self._downloads = Downloads(
+            store, rng, on_written=self._on_written, on_wrong=self._on_wrong, budget=context.memory
+        )
         self._acquaintances = Acquaintances(self._book, rng)
         self._choking = Choking(rng, enabled=context.reciprocal)
         self._offer = Offer()
@@ -99,7 +105,7 @@ class Swarm:
         self._to_announce = trio.Event()
         self._links: dict[int, Link] = {}
         self._numbers = count(1)
-        self._shared = Shared(context.limits)
+        self._shared = Shared(context.limits, BufferPool(context.memory.payload_bytes))
         self._uploaded_bytes = 0
         self._running = False
 

@@ -19,8 +19,12 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=3, help="runs of each program, taking turns (3)")
     parser.add_argument("--data", type=Path, default=Path("/dev/shm/p2psync-bench"), help="scratch folder, kept")
     parser.add_argument("--scale", type=float, default=1.0, help="a fraction of the full size, to try things out (1.0)")
+    parser.add_argument("--mbit", type=float, default=0.0, help="swarm: rate of each host's line, Mbit/s (100)")
+    parser.add_argument(
+        "--case", default="", help="swarm: which case (eight); scripts/benchmarks/swarm.py has them all"
+    )
     chosen = parser.parse_args()
-    settings = Settings(chosen.data, chosen.runs, chosen.scale)
+    settings = Settings(chosen.data, chosen.runs, chosen.scale, chosen.mbit, chosen.case)
     settings.data.mkdir(parents=True, exist_ok=True)
     reports = []
     for name in chosen.names:

@@ -1,4 +1,7 @@
-"""One libtorrent peer as a process: `make SOURCE TORRENT`, `seed SOURCE TORRENT`, `leech TARGET TORRENT PORT`."""
+"""One libtorrent peer as a process.
+
+`make SOURCE TORRENT`, `seed SOURCE TORRENT`, `leech TARGET TORRENT PORT`, `lab FOLDER TORRENT START LISTEN PEER...`.
+"""
 
 import json
 import os
@@ -34,6 +37,8 @@ def main() -> None:
         _make(folder, torrent)
     elif command == "seed":
         _seed(folder, torrent)
+    elif command == "lab":
+        _lab(folder, torrent, Path(sys.argv[4]), sys.argv[5:])
     else:
         _leech(folder, torrent, int(sys.argv[4]))
 
@@ -65,8 +70,27 @@ def _leech(target: Path, torrent: Path, port: int) -> None:
     os._exit(0)
 
 
-def _session() -> libtorrent.session:
-    return libtorrent.session({**SETTINGS, "listen_interfaces": "127.0.0.1:0"})
+def _lab(folder: Path, torrent: Path, start: Path, addresses: list[str]) -> None:
+    """Be a seed or a leech, whatever the folder holds; connect when the file `start` is there."""
+    session = _session(addresses[0])
+    handle = _add(session, torrent, folder, 0)
+    while handle.status().state in (handle.status().checking_files, handle.status().checking_resume_data):
+        time.sleep(0.01)
+    _tell(event="ready")
+    while not start.exists():
+        time.sleep(0.005)
+    for address in addresses[1:]:
+        host, _, port = address.rpartition(":")
+        handle.connect_peer((host, int(port)))
+    while not handle.status().is_seeding:
+        time.sleep(0.01)
+    _tell(event="matched")
+    while True:
+        time.sleep(3600)
+
+
+def _session(listen: str = "127.0.0.1:0") -> libtorrent.session:
+    return libtorrent.session({**SETTINGS, "listen_interfaces": listen})
 
 
 def _add(session: libtorrent.session, torrent: Path, folder: Path, flags: int) -> libtorrent.torrent_handle:

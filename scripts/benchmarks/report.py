@@ -33,11 +33,21 @@ def with_totals(figures: Figures) -> Figures:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How to measure: scratch folder, runs of each program, fraction of the full size."""
+    """How to measure.
+
+    Attributes:
+        data: Scratch folder.
+        runs: Runs of each program.
+        scale: A fraction of the full size.
+        mbit_per_s: Rate of each host's line where hosts have lines; 0: the benchmark's own.
+        case: Which of its cases a benchmark runs; empty: its main one.
+    """
 
     data: Path
     runs: int
     scale: float
+    mbit_per_s: float = 0.0
+    case: str = ""
 
 
 @dataclass(frozen=True, slots=True)

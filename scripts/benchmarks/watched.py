@@ -6,7 +6,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
@@ -23,7 +23,14 @@ class Watched:
         started_at: `time.perf_counter()` just before it was started.
     """
 
-    def __init__(self, *command: str | Path, env: Mapping[str, str] | None = None, log: Path | None = None) -> None:
+    def __init__(
+        self,
+        *command: str | Path,
+        env: Mapping[str, str] | None = None,
+        log: Path | None = None,
+        sample_every_s: float = SAMPLE_EVERY_S,
+    ) -> None:
+        self._sample_every_s = sample_every_s
         self._log = (log or Path(os.devnull)).open("wb")
         self.started_at = time.perf_counter()
         self.process = subprocess.Popen(
@@ -59,12 +66,14 @@ class Watched:
         with self._changed:
             return sum(event.get("event") == name for _, event in self._events)
 
-    def wait_event(self, name: str, number: int = 0) -> tuple[float, dict[str, Any]]:
-        """Return an event of that name, by default the first, and how many seconds after the start it was printed."""
+    def wait_event(
+        self, name: str, fits: Callable[[dict[str, Any]], bool] = lambda event: True, *, number: int = 0
+    ) -> tuple[float, dict[str, Any]]:
+        """Return an event that fits, by default the first, and how many seconds after the start it was printed."""
 
         def found() -> tuple[float, dict[str, Any]] | None:
-            of_name = [(at, event) for at, event in self._events if event.get("event") == name]
-            return of_name[number] if number < len(of_name) else None
+            named = [(at, event) for at, event in self._events if event.get("event") == name and fits(event)]
+            return named[number] if number < len(named) else None
 
         with self._changed:
             self._changed.wait_for(lambda: found() or not self._is_open, LIMIT_S)
@@ -72,6 +81,11 @@ class Watched:
         if event is None:
             raise RuntimeError(f"{self.process.args!r} printed no {name!r}: {self.lines[-5:]}")
         return event[0] - self.started_at, event[1]
+
+    def last_event(self, name: str) -> dict[str, Any]:
+        """Return the latest event of that name, an empty one if there was none."""
+        with self._changed:
+            return next((event for _, event in reversed(self._events) if event.get("event") == name), {})
 
     def wait(self) -> float:
         """Wait for a good end, and return how many seconds after the start it came."""
@@ -108,7 +122,7 @@ class Watched:
         while self.process.returncode is None and self._is_open:
             for pid in _family(self.process.pid):
                 self._look(pid)
-            time.sleep(SAMPLE_EVERY_S)
+            time.sleep(self._sample_every_s)
 
     def _look(self, pid: int) -> None:
         with suppress(OSError, StopIteration):  # it may have ended meanwhile

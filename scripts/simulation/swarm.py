@@ -123,15 +123,15 @@ class Simulation:
             self.clock.at(getter.leaves_at, host.leave)
         return host
 
-    def _edges(self, hosts: list[Host]) -> set[tuple[Host, Host]]:
+    def _edges(self, hosts: list[Host]) -> list[tuple[Host, Host]]:
         """Return whom to link with whom: rings in random order, whose union is a random regular graph."""
         if not self.plan.degree or len(hosts) <= self.plan.degree:
-            return {(one, other) for at, one in enumerate(hosts) for other in hosts[:at]}
+            return [(one, other) for at, one in enumerate(hosts) for other in hosts[:at]]
         edges: dict[frozenset[Host], tuple[Host, Host]] = {}
         for _ in range(self.plan.degree // 2):
             ring = self.rng.sample(hosts, len(hosts))
             edges |= {frozenset(pair): pair for pair in zip(ring, ring[1:] + ring[:1], strict=True)}
-        return set(edges.values())
+        return list(edges.values())
 
     def _join(self, getter: Getter) -> None:
         others = [each for each in self.hosts if not each.is_gone]

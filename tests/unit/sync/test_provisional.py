@@ -22,8 +22,9 @@ class Following:
         self.swarm = DirectSwarm(getter.folder.store)
         sharer.swarm.connect(self.swarm)
         newest = NewestHead(getter.folder.database, getter.keys)
-        options = PullOptions(exact=exact)
-        self.follower = Follower(getter.folder, getter.keys, newest, self.swarm, self.matched.append, options)
+        self.follower = Follower(
+            getter.folder, getter.keys, newest, self.swarm, self.matched.append, PullOptions(exact=exact)
+        )
 
     async def until(self, is_so) -> None:
         with trio.fail_after(20):

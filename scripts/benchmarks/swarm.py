@@ -1,0 +1,253 @@
+"""One share and many followers, each on a line of its own rate; the unit is the time that one follower alone takes.
+
+Needs root and iproute2. Cases other than `eight` are chosen with `--case`.
+"""
+
+import math
+import random
+import shutil
+import signal
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from benchmarks import swarm_rivals
+from benchmarks.lab import LabHost, room
+from benchmarks.lab_swarm import LabShare, put, wait_all
+from benchmarks.report import OURS, Figures, Goal, Report, Settings, take_turns
+
+SIZE_BYTES = 128 << 20
+MBIT_PER_S = 100.0
+GETTERS = 8
+PIECE_BYTES = 1 << 20
+
+
+def run(settings: Settings) -> Report:
+    case = CASES[settings.case or "eight"]
+    programs: dict[str, Callable[[], Figures]] = {OURS: partial(case, settings)}
+    if case is _eight:
+        rivals = swarm_rivals.available()
+        programs |= {name: partial(_rival, rival, settings) for name, rival in rivals.items()}
+    runs = take_turns(programs, settings.runs)
+    shutil.rmtree(_place(settings), ignore_errors=True)
+    facts = {"mbit_per_s": _rate(settings)}
+    name = f"swarm-{settings.case}" if settings.case else "swarm"
+    return Report(name, f"case {settings.case or 'eight'}", runs, GOALS.get(settings.case or "eight", ()), facts)
+
+
+def _rival(rival: swarm_rivals.Rival, settings: Settings) -> Figures:
+    """Let a rival do the same: one getter alone, then all together."""
+    found = {}
+    for what, getters in (("alone_s", 1), ("last_s", GETTERS)):
+        with suppress(FileNotFoundError):
+            shutil.rmtree(_place(settings))
+        with room([_rate(settings)] * (getters + 1)) as hosts:
+            found[what] = rival(_data(settings), hosts, _place(settings) / "peers")
+    return {**found, "last_by_f": found["last_s"] / found["alone_s"]}
+
+
+# --- cases ------------------------------------------------------------------------------------------------------------
+
+
+def _eight(settings: Settings) -> Figures:
+    return _together(settings, [_rate(settings)] * GETTERS)
+
+
+def _fifteen(settings: Settings) -> Figures:
+    return _together(settings, [_rate(settings) / 2] * 15, share=0.5)
+
+
+def _four(settings: Settings) -> Figures:
+    return _together(settings, [_rate(settings)] * 4)
+
+
+def _sixteen(settings: Settings) -> Figures:
+    return _together(settings, [_rate(settings)] * 16)
+
+
+def _slow_host(settings: Settings) -> Figures:
+    rate = _rate(settings)
+    alone_s = _alone_s(settings, rate)
+    with room([rate] * GETTERS + [rate / 10]) as hosts, _shared(settings, hosts, hosts[1:]) as share:
+        began, root = share.publish(put(_data(settings)))
+        ends = wait_all(share.followers, root)
+    return {
+        "alone_s": alone_s,
+        "last_of_fast_by_f": (max(ends[:-1]) - began) / alone_s,
+        "slow_by_own": (ends[-1] - began) / (10 * alone_s),
+    }
+
+
+def _update(settings: Settings) -> Figures:
+    """All hold an older version; one part in twenty changes."""
+    rate = _rate(settings)
+    alone_s = _alone_s(settings, rate)
+    with room([rate] * (GETTERS + 1)) as hosts, _shared(settings, hosts, hosts[1:]) as share:
+        wait_all(share.followers, share.publish(put(_data(settings)))[1])
+        began, root = share.publish(_change_a_twentieth)
+        ends = wait_all(share.followers, root)
+    limit_s = 1.25 * alone_s / 20 + 1
+    return {"alone_s": alone_s, "last_s": max(ends) - began, "last_by_limit": (max(ends) - began) / limit_s}
+
+
+def _staggered(settings: Settings) -> Figures:
+    """A host joins every second, the first when the share publishes."""
+    rate = _rate(settings)
+    alone_s = _alone_s(settings, rate)
+    with room([rate] * (GETTERS + 1)) as hosts, _shared(settings, hosts, []) as share:
+        _, root = share.publish(put(_data(settings)))
+        for host in hosts[1:]:
+            share.follow([host], _place(settings))
+            time.sleep(1)
+        ends = wait_all(share.followers, root)
+        took = [end - follower.joined_at for end, follower in zip(ends, share.followers, strict=True)]
+    return {"alone_s": alone_s, "slowest_by_f": max(took) / alone_s}
+
+
+def _crowd(settings: Settings) -> Figures:
+    """Four hosts, and eight more when half is done."""
+    rate = _rate(settings)
+    alone_s = _alone_s(settings, rate)
+    with room([rate] * (GETTERS + 5)) as hosts, _shared(settings, hosts, hosts[1:5]) as share:
+        _, root = share.publish(put(_data(settings)))
+        time.sleep(alone_s / 2)
+        crowd = share.follow(hosts[5:], _place(settings))
+        took = [end - one.joined_at for end, one in zip(wait_all(crowd, root), crowd, strict=True)]
+        wait_all(share.followers, root)
+    return {"alone_s": alone_s, "slowest_by_f": max(took) / alone_s}
+
+
+def _origin_leaves(settings: Settings) -> Figures:
+    rate = _rate(settings)
+    alone_s = _alone_s(settings, rate)
+    with room([rate] * (GETTERS + 1)) as hosts, _shared(settings, hosts, hosts[1:]) as share:
+        before = share.uploaded_bytes()
+        began, root = share.publish(put(_data(settings)))
+        while share.watched.last_event("progress")["uploaded_bytes"] - before < 1.05 * _size(settings):
+            if all(one.watched.last_event("matched").get("root") == root for one in share.followers):
+                break
+            time.sleep(0.05)
+        share.watched.process.send_signal(signal.SIGKILL)
+        ends = wait_all(share.followers, root)
+    return {"alone_s": alone_s, "last_by_f": (max(ends) - began) / alone_s}
+
+
+def _third_vanishes(settings: Settings) -> Figures:
+    """Three of nine are killed half-way, and three others come."""
+    rate = _rate(settings)
+    alone_s = _alone_s(settings, rate)
+    with room([rate] * 13) as hosts, _shared(settings, hosts, hosts[1:10]) as share:
+        began, root = share.publish(put(_data(settings)))
+        time.sleep(alone_s / 2)
+        for gone in share.followers[6:]:
+            gone.watched.process.send_signal(signal.SIGKILL)
+        come = share.follow(hosts[10:], _place(settings))
+        ends = wait_all(share.followers[:6], root)
+        took = [end - one.joined_at for end, one in zip(wait_all(come, root), come, strict=True)]
+    return {
+        "alone_s": alone_s,
+        "last_by_f": (max(ends) - began) / alone_s,
+        "newcomers_by_f": max(took) / alone_s,
+    }
+
+
+CASES: Mapping[str, Callable[[Settings], Figures]] = {
+    "eight": _eight,
+    "four": _four,
+    "fifteen": _fifteen,
+    "sixteen": _sixteen,
+    "slow-host": _slow_host,
+    "update": _update,
+    "staggered": _staggered,
+    "crowd": _crowd,
+    "origin-leaves": _origin_leaves,
+    "third-vanishes": _third_vanishes,
+}
+_TOGETHER = (Goal("last_by_f", 1.25), Goal("origin_copies", 1.2))
+GOALS: Mapping[str, tuple[Goal, ...]] = {
+    "eight": _TOGETHER,
+    "four": _TOGETHER,
+    "fifteen": _TOGETHER,
+    "sixteen": _TOGETHER,
+    "slow-host": (Goal("last_of_fast_by_f", 1.2), Goal("slow_by_own", 1.2)),
+    "update": (Goal("last_by_limit", 1.0),),
+    "staggered": (Goal("slowest_by_f", 1.2),),
+    "crowd": (Goal("slowest_by_f", 1.2),),
+    "origin-leaves": (Goal("last_by_f", 1.25),),
+    "third-vanishes": (Goal("last_by_f", 1.25),),
+}
+
+# --- parts of cases ---------------------------------------------------------------------------------------------------
+
+
+def _together(settings: Settings, rates: list[float], share: float = 1.0) -> Figures:
+    """All wait connected and get the same at once."""
+    settings = replace(settings, scale=settings.scale * share)
+    alone_s = _alone_s(settings, rates[0])
+    with room([rates[0], *rates]) as hosts, _shared(settings, hosts, hosts[1:]) as shared:
+        before = shared.uploaded_bytes()
+        began, root = shared.publish(put(_data(settings)))
+        ends = wait_all(shared.followers, root)
+        sent = shared.uploaded_bytes() - before
+        cpu_s = sum(one.watched.figures("f")["f_cpu_s"] for one in shared.followers)
+    return {
+        "alone_s": alone_s,
+        "last_s": max(ends) - began,
+        "last_by_f": (max(ends) - began) / alone_s,
+        "first_by_f": (min(ends) - began) / alone_s,
+        "origin_copies": sent / _size(settings),
+        "followers_cpu_s": cpu_s,
+    }
+
+
+def _alone_s(settings: Settings, rate: float) -> float:
+    """Return what one follower alone takes."""
+    with room([rate] * 2) as hosts, _shared(settings, hosts, hosts[1:]) as share:
+        began, root = share.publish(put(_data(settings)))
+        return wait_all(share.followers, root)[0] - began
+
+
+def _shared(settings: Settings, hosts: list[LabHost], followers: list[LabHost]) -> LabShare:
+    place = _place(settings)
+    with suppress(FileNotFoundError):
+        shutil.rmtree(place)
+    share = LabShare(hosts[0], place / "source")
+    share.follow(followers, place)
+    share.wait_settled()
+    return share
+
+
+def _data(settings: Settings) -> Path:
+    """Make the file that is shared; it is moved into the share, so there is a new one each time."""
+    path = _place(settings) / "prepared.bin"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rng = random.Random(1)
+    with path.open("wb") as file:
+        for _ in range(math.ceil(_size(settings) / PIECE_BYTES)):
+            file.write(rng.randbytes(PIECE_BYTES))
+    return path
+
+
+def _change_a_twentieth(folder: Path) -> None:
+    path, changed = folder / "data.bin", folder.parent / "changed.bin"
+    shutil.copyfile(path, changed)
+    rng = random.Random(2)
+    with changed.open("r+b") as file:
+        file.seek(changed.stat().st_size // 2)
+        file.write(rng.randbytes(changed.stat().st_size // 20))
+    changed.replace(path)
+
+
+def _place(settings: Settings) -> Path:
+    return settings.data / "swarm"
+
+
+def _size(settings: Settings) -> int:
+    return int(SIZE_BYTES * settings.scale)
+
+
+def _rate(settings: Settings) -> float:
+    return settings.mbit_per_s or MBIT_PER_S

@@ -1,0 +1,79 @@
+"""Every simulated swarm ends complete, near the bound, the origin sends little twice, and no account is ever wrong."""
+
+import pytest
+
+from scripts.simulation.cases import CASES
+from scripts.simulation.swarm import Getter, Plan, Simulation
+
+SMALL = {"blocks": 256, "block_bytes": 128 << 10, "rate_bytes_per_s": 12.5e6 / 4}
+"""A slow line, so that few blocks take as long as many on a fast one."""
+
+
+def check_accounts(simulation: Simulation) -> None:
+    """Hold every getter's accounts against each other."""
+    for host in simulation.getters:
+        picker, size = host.requests.picker, len(simulation.folder.lengths)
+        held = sum(bits.bit_count() for bits in (int.from_bytes(b, "big") for b in host.offer._bits.values()))
+        assert host.job.pending == size - held
+        assert 0 <= host.job.unassigned <= host.job.pending
+        owed = [picker.in_flight(number) for number in host.peerings]
+        assert all(0 <= count <= host.job.pending for _, count in owed)
+        assert host.received_bytes - host.twice_bytes <= simulation.folder.size_bytes
+
+
+@pytest.mark.parametrize(("getters", "seed"), [(1, 0), (2, 0), (4, 0), (8, 0), (8, 1), (8, 2)])
+def test_all_complete_near_the_bound_and_the_origin_sends_about_one_copy(getters, seed):
+    outcome = Simulation(Plan((Getter(),) * getters, seed=seed, **SMALL)).run()
+    assert outcome.ratios[-1] < 1.1
+    assert outcome.origin_copies < 1.1
+    assert outcome.twice < 0.01
+
+
+def test_accounts_are_right_after_every_event():
+    simulation = Simulation(Plan((Getter(), Getter(leaves_at=3.0), Getter(joins_at=2.0)), **{**SMALL, "blocks": 24}))
+    simulation.run(lambda: check_accounts(simulation))
+
+
+def test_the_same_seed_gives_the_same_swarm():
+    plans = [Plan((Getter(),) * 4, seed=seed, **SMALL) for seed in (7, 7, 8)]
+    one, again, other = (Simulation(plan).run() for plan in plans)
+    assert (one.ratios, one.events) == (again.ratios, again.events)
+    assert one.events != other.events
+
+
+@pytest.mark.parametrize(
+    ("case", "time", "copies"),
+    [
+        ("slow-host", 1.2, 1.2),
+        ("slow-uplink", 1.25, 1.25),
+        ("two-origins", 1.17, 1.2),
+        ("staggered", 1.2, 1.5),
+        ("crowd", 1.25, 1.6),
+        ("origin-leaves", 1.1, 1.06),
+        ("third-vanishes", 1.25, 1.5),
+        ("wide", 1.15, 1.15),
+    ],
+)
+def test_each_case_keeps_to_its_bound(case, time, copies):
+    _, make, hosts = CASES[case]
+    outcome = Simulation(make(hosts)).run()
+    assert outcome.ratios[-1] < time
+    assert outcome.origin_copies < copies
+    assert outcome.twice < 0.01
+
+
+def test_a_random_graph_of_few_links_a_host_is_enough():
+    plan = Plan((Getter(),) * 40, degree=8, blocks=256, block_bytes=64 << 10, rate_bytes_per_s=12.5e6 / 8)
+    outcome = Simulation(plan).run()
+    assert outcome.quantile(0.99) < 1.3
+    assert all(len(host.peerings) <= 8 for host in outcome.hosts)
+
+
+def test_a_second_origin_halves_the_time_where_getters_are_fast():
+    fast = (Getter(up_bytes_per_s=25e6, down_bytes_per_s=25e6),) * 8
+    took = []
+    for origins in (1, 2):
+        simulation = Simulation(Plan(fast, origins=origins, origin_bytes_per_s=12.5e6, blocks=512))
+        simulation.run()
+        took.append(simulation.clock.now)
+    assert took[0] / took[1] > 1.7
