@@ -80,6 +80,8 @@ class Requests:
 
     def choked(self, number: int, now: float, *, chokes: bool) -> None:
         """A peer answers nothing any more, and has dropped what it was asked for; or it answers again."""
+        if chokes == (number in self._chokers):
+            return
         if chokes:
             self._chokers.add(number)
             self.picker.release(number)

@@ -107,3 +107,17 @@ def test_several_shares_run_beside_each_other(tmp_path):
             stack.enter_context(get(link, tmp_path / f"{name} got")).complete()
     for name in "xyz":
         assert differences(tmp_path / name, tmp_path / f"{name} got") == []
+
+
+def test_strangers_that_serve_few_at_a_time_all_get_there(tmp_path):
+    make_random_file(tmp_path / "a/large", 12 * MIB, seed=1)
+    with ExitStack() as stack:
+        sharer = stack.enter_context(share(tmp_path / "a", "--reciprocal", "--limit-up", "4M"))
+        link = sharer.wait_event("ready")["link"]
+        getters = [
+            stack.enter_context(get(link, tmp_path / f"b{number}", "--seed", "--reciprocal")) for number in range(5)
+        ]
+        for getter in getters:
+            getter.wait_event("matched", timeout_s=90)
+    for number in range(5):
+        assert differences(tmp_path / "a", tmp_path / f"b{number}") == []
