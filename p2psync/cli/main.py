@@ -11,6 +11,8 @@ import typer
 from p2psync import __version__
 from p2psync.cli.options import (
     ANYWHERE,
+    DEFAULT_MEMORY,
+    Background,
     Directory,
     Exact,
     First,
@@ -21,15 +23,18 @@ from p2psync.cli.options import (
     LimitUp,
     Link,
     Listen,
+    MaxMemory,
     NoLan,
     NoLimitLan,
     Order,
     Peers,
+    Reciprocal,
     StateDir,
     Target,
     Timeout,
     Trackers,
     read_limits,
+    read_memory,
     read_peers,
     read_pull,
     read_tiers,
@@ -87,9 +92,12 @@ def share(
     limit_peer_up: LimitPeerUp = "",
     limit_peer_down: LimitPeerDown = "",
     no_limit_lan: NoLimitLan = False,
+    reciprocal: Reciprocal = False,
     sealed: Annotated[bool, typer.Option("--sealed", help="Encrypt blocks at rest (not built yet).")] = False,
     two_way: Annotated[bool, typer.Option("--two-way", help="Let others change the folder (not built yet).")] = False,
     state_dir: StateDir = None,
+    background: Background = False,
+    max_memory: MaxMemory = DEFAULT_MEMORY,
     json: Json = False,
 ) -> None:
     """Share a folder, and print the line for the other machine.
@@ -105,8 +113,13 @@ def share(
         from p2psync.node.share import share as run_share
 
         limits = read_limits(limit_up, limit_down, limit_peer_up, limit_peer_down, lan=not no_limit_lan)
-        options = ShareOptions(directory, _network(listen, tracker, peer, limits, no_lan=no_lan), state_dir)
-        _run(lambda emit: run_share(options, emit), as_json=json)
+        options = ShareOptions(
+            directory,
+            _network(listen, tracker, peer, limits, no_lan=no_lan, reciprocal=reciprocal),
+            state_dir,
+            read_memory(max_memory),
+        )
+        _run(lambda emit: run_share(options, emit), as_json=json, background=background)
 
 
 @app.command()
@@ -123,10 +136,13 @@ def get(
     limit_peer_up: LimitPeerUp = "",
     limit_peer_down: LimitPeerDown = "",
     no_limit_lan: NoLimitLan = False,
+    reciprocal: Reciprocal = False,
     timeout: Timeout = GET_TIMEOUT_S,
     seed: Annotated[bool, typer.Option("--seed", help="Stay when done, to serve others, until Ctrl-C.")] = False,
     only: Annotated[list[str], typer.Option("--only", metavar="GLOB", help="Only these paths (not built yet).")] = [],
     exact: Exact = False,
+    background: Background = False,
+    max_memory: MaxMemory = DEFAULT_MEMORY,
     order: Order = "rarest",
     first: First = [],
     json: Json = False,
@@ -144,13 +160,14 @@ def get(
         options = FollowOptions(
             parse_link(link),
             directory,
-            _network(listen, tracker, peer, limits, no_lan=no_lan),
+            _network(listen, tracker, peer, limits, no_lan=no_lan, reciprocal=reciprocal),
             timeout_s=timeout,
             stay=seed,
             wait_for_peer=True,
             pull=read_pull(order, first, exact=exact),
+            memory=read_memory(max_memory),
         )
-        _run(lambda emit: follow(options, emit), as_json=json)
+        _run(lambda emit: follow(options, emit), as_json=json, background=background)
 
 
 @app.command()
@@ -167,8 +184,11 @@ def sync(
     limit_peer_up: LimitPeerUp = "",
     limit_peer_down: LimitPeerDown = "",
     no_limit_lan: NoLimitLan = False,
+    reciprocal: Reciprocal = False,
     timeout: Timeout = None,
     exact: Exact = False,
+    background: Background = False,
+    max_memory: MaxMemory = DEFAULT_MEMORY,
     order: Order = "rarest",
     first: First = [],
     json: Json = False,
@@ -187,13 +207,14 @@ def sync(
         options = FollowOptions(
             parsed,
             directory,
-            _network(listen, tracker, peer, limits, no_lan=no_lan),
+            _network(listen, tracker, peer, limits, no_lan=no_lan, reciprocal=reciprocal),
             timeout_s=timeout,
             stay=True,
             wait_for_peer=False,
             pull=read_pull(order, first, exact=exact),
+            memory=read_memory(max_memory),
         )
-        _run(lambda emit: follow(options, emit), as_json=json)
+        _run(lambda emit: follow(options, emit), as_json=json, background=background)
 
 
 @app.command()
@@ -262,17 +283,29 @@ for _name, _subject in _NOT_BUILT.items():
 
 
 def _network(
-    listen: str, tracker: list[str], peer: list[str], limits: "LimitOptions", *, no_lan: bool
+    listen: str, tracker: list[str], peer: list[str], limits: "LimitOptions", *, no_lan: bool, reciprocal: bool
 ) -> "NetworkOptions":
     from p2psync.node.network import NetworkOptions
 
-    address = parse_address(listen, lowest_port=0)
-    return NetworkOptions(address, read_tiers(tracker), read_peers(peer), lan=not no_lan, limits=limits)
+    return NetworkOptions(
+        parse_address(listen, lowest_port=0),
+        read_tiers(tracker),
+        read_peers(peer),
+        lan=not no_lan,
+        limits=limits,
+        reciprocal=reciprocal,
+    )
 
 
-def _run(work: Callable[[Callable[["Shown"], None]], Awaitable[None]], *, as_json: bool) -> None:
+def _run(
+    work: Callable[[Callable[["Shown"], None]], Awaitable[None]], *, as_json: bool, background: bool = False
+) -> None:
     from p2psync.cli.run import run_command
 
+    if background:
+        from p2psync.node.priority import step_back
+
+        step_back()
     raise typer.Exit(run_command(work, as_json=as_json))
 
 

@@ -1,10 +1,12 @@
 """Options that several commands share, and how they are read."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from p2psync.budget import DEFAULT_BYTES, LEAST_BYTES, MemoryBudget
 from p2psync.errors import ConfigError
 from p2psync.ids import PeerAddress, parse_address
 from p2psync.sharelink import TrackerTiers, parse_tier
@@ -34,6 +36,9 @@ Listen = Annotated[
 ]
 NoLan = Annotated[bool, typer.Option("--no-lan", help="Do not look for peers on the local network.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line instead of text.")]
+Reciprocal = Annotated[
+    bool, typer.Option("--reciprocal", help="Among strangers: serve first who gives most; else all are served alike.")
+]
 Order = Annotated[
     str,
     typer.Option(
@@ -73,12 +78,17 @@ NoLimitLan = Annotated[
 StateDir = Annotated[
     Path | None, typer.Option("--state-dir", metavar="DIR", help="Keep p2psync's state here, not in the folder.")
 ]
+Background = Annotated[bool, typer.Option("--background", help="Leave processor and disk to whatever else wants them.")]
+MaxMemory = Annotated[
+    str, typer.Option("--max-memory", metavar="SIZE", help="Memory for data on its way: 256M, 1G; at least 118M.")
+]
 Timeout = Annotated[
     float | None,
     typer.Option("--timeout", metavar="S", min=0.1, help="Give up when nothing has come for S seconds."),
 ]
 
 ANYWHERE = "0.0.0.0:0"
+DEFAULT_MEMORY = f"{DEFAULT_BYTES >> 20}Mi"
 
 
 def read_tiers(urls: list[str]) -> TrackerTiers:
@@ -109,6 +119,21 @@ def read_limits(up: str, down: str, peer_up: str, peer_down: str, *, lan: bool) 
         peer_down=table("--limit-peer-down", peer_down),
         lan=lan,
     )
+
+
+def read_memory(text: str) -> MemoryBudget:
+    """Read `--max-memory`.
+
+    Raises:
+        ConfigError: It is no size, or too small to work with.
+    """
+    size = re.fullmatch(r"([0-9]{1,9})([kMGT])(i?)B?", text)
+    if size is None:
+        raise ConfigError(f"--max-memory {text!r} is no size: write it as in 256M or 1G")
+    bytes_ = int(size[1]) * (1024 if size[3] else 1000) ** ("kMGT".index(size[2]) + 1)
+    if bytes_ < LEAST_BYTES:
+        raise ConfigError(f"--max-memory {text} is too little: at least {-(-LEAST_BYTES // 10**6)}M are needed")
+    return MemoryBudget(bytes_)
 
 
 def read_peers(texts: list[str]) -> tuple[PeerAddress, ...]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import trio
 
+from p2psync.budget import DEFAULT_MEMORY, MemoryBudget
 from p2psync.errors import IntegrityError, RemoteProtocolError, StoreError, first_error
 from p2psync.node.answers import FolderAnswers
 from p2psync.node.control import serve_control
@@ -33,6 +34,7 @@ class FollowOptions:
         stay: Whether to stay and serve after the folder matches.
         wait_for_peer: Whether a folder that matches what it last heard of is only done when a peer says the same.
         pull: What is fetched first, and what becomes of what the folder does not know.
+        memory: What it may take.
     """
 
     link: ShareLink
@@ -42,6 +44,7 @@ class FollowOptions:
     stay: bool
     wait_for_peer: bool
     pull: PullOptions = PLAINLY
+    memory: MemoryBudget = DEFAULT_MEMORY
 
 
 async def follow(options: FollowOptions, emit: Callable[[Shown], None]) -> None:
@@ -52,6 +55,7 @@ async def follow(options: FollowOptions, emit: Callable[[Shown], None]) -> None:
     """
     began = trio.current_time()
     folder = FolderState.open(options.directory, create=True)
+    folder.memory = options.memory
     try:
         if folder.was_damaged:
             emit(Note("the folder's index was damaged and is made anew: every file is read again"))

@@ -22,10 +22,11 @@ from p2psync.sharelink import TrackerTiers
 from p2psync.store.database import Database
 from p2psync.store.folder_state import FolderState
 from p2psync.store.threaded import ThreadedStore
+from p2psync.swarm.context import SwarmContext
 from p2psync.swarm.endpoint import Endpoint, Membership
 from p2psync.swarm.heads import JudgedHead
 from p2psync.swarm.secure_stream import SecureStream
-from p2psync.swarm.swarm import Swarm, SwarmContext
+from p2psync.swarm.swarm import Swarm
 from p2psync.swarm.tcp import bound_addresses, open_listeners, reachable_addresses
 from p2psync.sync.heads import NewestHead
 
@@ -45,6 +46,7 @@ class NetworkOptions:
         peers: Addresses to try besides.
         lan: Whether to look for peers on the local network.
         limits: How fast bytes may move.
+        reciprocal: Whether the members are strangers, of whom those who give are served first.
     """
 
     listen: PeerAddress
@@ -52,6 +54,7 @@ class NetworkOptions:
     peers: tuple[PeerAddress, ...] = ()
     lan: bool = True
     limits: LimitOptions = NO_LIMITS
+    reciprocal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +154,10 @@ class FolderNetwork:
                 judge=lambda signed: _judged(*newest.judge(signed)),
                 dial=self._dial,
                 listen_port=ports.listen.port,
+                memory=folder.memory,
                 agent=f"p2psync/{p2psync.__version__}",
                 limits=self.schedule.limits,
+                reciprocal=options.reciprocal,
             ),
             self._rng,
         )

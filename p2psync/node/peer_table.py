@@ -102,17 +102,18 @@ def _held(link: LinkStatistics, pages: int) -> float | None:
 
 
 def _state(link: LinkStatistics) -> str:
-    if link.snubbed:
-        return "owes blocks and sends none"
-    if link.in_flight_bytes and link.wanted_blocks:
-        return "trades with us"
-    if link.in_flight_bytes:
-        return "held back by our limit" if link.is_paused and link.down_limit else "sends to us"
-    if link.wanted_blocks:
-        return "is sent to"
-    if link.standing is Standing.OLDER:
-        return "has an older version"
-    return "idle" if link.complete or link.standing else "has offered nothing yet"
+    owes, wants = link.in_flight_bytes > 0, link.wanted_blocks > 0
+    words = [
+        (link.snubbed, "owes blocks and sends none"),
+        (owes and wants, "trades with us"),
+        (owes and link.is_paused and link.down_limit is not None, "held back by our limit"),
+        (owes, "sends to us"),
+        (wants, "is sent to"),
+        (link.is_choked, "is choked: others come first"),
+        (link.standing is Standing.OLDER, "has an older version"),
+        (link.standing is None and not link.complete, "has offered nothing yet"),
+    ]
+    return next((state for holds, state in words if holds), "idle")
 
 
 def _name(link: LinkStatistics) -> str:

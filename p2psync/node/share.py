@@ -6,6 +6,7 @@ from pathlib import Path
 
 import trio
 
+from p2psync.budget import DEFAULT_MEMORY, MemoryBudget
 from p2psync.keys import Role
 from p2psync.node.answers import FolderAnswers
 from p2psync.node.control import serve_control
@@ -28,11 +29,13 @@ class ShareOptions:
         directory: The folder.
         network: How it meets peers.
         state_directory: Where its state is kept, if not inside it.
+        memory: What it may take.
     """
 
     directory: Path
     network: NetworkOptions
     state_directory: Path | None = None
+    memory: MemoryBudget = DEFAULT_MEMORY
 
 
 async def share(options: ShareOptions, emit: Callable[[Shown], None]) -> None:
@@ -42,6 +45,7 @@ async def share(options: ShareOptions, emit: Callable[[Shown], None]) -> None:
         P2PSyncError: It cannot be shared, or no longer.
     """
     folder = FolderState.open(options.directory, options.state_directory, create=False)
+    folder.memory = options.memory
     try:
         if folder.was_damaged:
             emit(Note("the folder's index was damaged and is made anew: every file is read again"))

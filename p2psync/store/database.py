@@ -90,6 +90,12 @@ class Database:
         with self._lock, self._disk_errors():
             return self._connection.execute(sql, values).fetchall()
 
+    def rows_of_each(self, sql: str, values: Iterable[Sequence[object]]) -> list[tuple[Any, ...]]:
+        """Return all rows of a query for each of many values, one after the other."""
+        with self._lock, self._disk_errors():
+            execute = self._connection.execute
+            return [row for one in values for row in execute(sql, one)]
+
     def execute(self, sql: str, values: Sequence[object] = ()) -> None:
         """Run one statement."""
         with self._lock, self._disk_errors():

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Self
 
+from p2psync.budget import DEFAULT_MEMORY
 from p2psync.errors import ConfigError, StoreError
 from p2psync.store.database import DamagedError, Database, move_damaged_away
 from p2psync.store.files import store_error
@@ -25,10 +26,12 @@ class FolderState:
         root: The folder.
         directory: Its state directory.
         was_damaged: Whether the index was unreadable and had to be begun anew.
+        memory: What reading and copying its files may take.
     """
 
     def __init__(self, root: Path, directory: Path, lock: int) -> None:
         self.root = root
+        self.memory = DEFAULT_MEMORY
         self.directory = directory
         self._lock = lock
         self.database, self.was_damaged = _open_database(directory)

@@ -19,6 +19,13 @@ _AGAIN = b"?"
 _FILE_COLUMNS = "id, key, kind, mtime_ns, mode, cut, ids, lengths, target, version, fingerprint, ours"
 
 
+MOST_PLACES = 4
+"""Of one block: a million files may have the same content."""
+_PLACE = (
+    "SELECT t.key, t.id, p.slot, p.offset, substr(t.lengths, p.slot * 4 + 1, 4), substr(t.ids, p.slot * 32 + 1, 32)"
+)
+
+
 class Place(NamedTuple):
     """Where a block should be: `length` bytes at `offset` of a file, or of a staged file."""
 
@@ -167,22 +174,29 @@ class FileIndex:
         return next(self._numbers)
 
     def places(self, ids: Sequence[BlockId]) -> dict[BlockId, list[Place]]:
-        """Return where blocks should be, files first, then staged files; ids found nowhere are left out."""
+        """Return where blocks should be, files first, then staged files; ids found nowhere are left out.
+
+        Of a block that many files have, some places are enough.
+        """
         found: dict[BlockId, list[Place]] = {}
         for at in range(0, len(ids), MOST_VARIABLES):
             prefixes = [_PREFIX.unpack(block)[0] for block in ids[at : at + MOST_VARIABLES]]
-            marks = ",".join("?" * len(prefixes))
             for table, staged in (("files", False), ("staged", True)):
-                rows = self._database.rows(
-                    "SELECT t.key, t.id, p.slot, p.offset, substr(t.lengths, p.slot * 4 + 1, 4),"
-                    " substr(t.ids, p.slot * 32 + 1, 32)"
-                    f" FROM places p JOIN {table} t ON t.id = p.file WHERE p.prefix IN ({marks})",
-                    prefixes,
-                )
-                for key, number, slot, offset, length, block in rows:
+                for key, number, slot, offset, length, block in self._places_in(table, prefixes):
                     place = Place(key, number, slot, offset, int.from_bytes(length, "big"), staged)
                     found.setdefault(BlockId(block), []).append(place)
         return found
+
+    def _places_in(self, table: str, prefixes: Sequence[int]) -> list[tuple[Any, ...]]:
+        marks, most = ",".join("?" * len(prefixes)), MOST_PLACES * len(prefixes)
+        sql = f"{_PLACE} FROM places p JOIN {table} t ON t.id = p.file WHERE p.prefix IN ({marks}) LIMIT {most}"
+        rows = self._database.rows(sql, prefixes)
+        if len(rows) < most:
+            return rows
+        # Some are in very many files: one by one, which is slower, they are not all looked at.
+        some = f"(SELECT * FROM places WHERE prefix = ? LIMIT {MOST_PLACES})"
+        sql = f"{_PLACE} FROM {some} p JOIN {table} t ON t.id = p.file"
+        return self._database.rows_of_each(sql, [(prefix,) for prefix in prefixes])
 
 
 def block_lengths(packed: bytes) -> tuple[int, ...]:
@@ -191,14 +205,15 @@ def block_lengths(packed: bytes) -> tuple[int, ...]:
 
 
 def block_places(number: int, ids: bytes, lengths: Sequence[int]) -> list[tuple[int, int, int, int]]:
-    """Return the rows (prefix, file, slot, offset) that say where a file's blocks are."""
+    """Return the rows (prefix, file, slot, offset) that say where a file's blocks are; of equal ones the first."""
     if len(ids) == BLOCK_ID_BYTES:  # most files: one block
         return [(_PREFIX.unpack(ids)[0], number, 0, 0)]
-    places, offset = [], 0
+    places: dict[int, tuple[int, int, int, int]] = {}
+    offset = 0
     for slot, ((prefix,), length) in enumerate(zip(_PREFIX.iter_unpack(ids), lengths, strict=True)):
-        places.append((prefix, number, slot, offset))
+        places.setdefault(prefix, (prefix, number, slot, offset))
         offset += length
-    return places
+    return list(places.values())
 
 
 def _split_path(path: bytes) -> tuple[bytes, bytes]:

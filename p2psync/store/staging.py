@@ -21,7 +21,7 @@ from p2psync.store.base import Payload
 from p2psync.store.database import Database
 from p2psync.store.files import make_durable, store_error
 from p2psync.store.index import FileIndex
-from p2psync.store.resume import written_slots
+from p2psync.store.resume import holds_sample, written_slots
 from p2psync.store.staged import StagedRow, StagedRows
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -287,6 +287,8 @@ class Staging:
         try:
             file = StagedFile(row.number, entry, row.have)
             noted = [file.has(slot) for slot in range(len(file.offsets) - 1)]
+            if not holds_sample(handle, entry.ids, file.offsets, noted):  # the disk has lied: all of it is read
+                file, noted = StagedFile(row.number, entry), [False] * len(noted)
             for slot in written_slots(handle, entry.ids, file.offsets, noted):
                 file.mark(slot)
         finally:

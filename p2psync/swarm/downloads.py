@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import trio
 
 from p2psync.blocks.need import Run
+from p2psync.budget import DEFAULT_MEMORY, MemoryBudget
 from p2psync.errors import RemoteProtocolError, StoreError
 from p2psync.ids import BlockId
 from p2psync.store.threaded import ThreadedStore
@@ -55,10 +56,11 @@ class Downloads:
         *,
         on_written: Callable[[Written], None],
         on_wrong: Callable[[Link], None],
+        budget: MemoryBudget = DEFAULT_MEMORY,
     ) -> None:
         self._requests = Requests(rng)
         self._picker = self._requests.picker
-        self._intake = Intake(store, self)
+        self._intake = Intake(store, self, budget.payload_bytes)
         self._on_written = on_written
         self._on_wrong = on_wrong
         self._links: dict[int, Link] = {}
@@ -168,6 +170,11 @@ class Downloads:
     def holdings_shrank(self, link: Link) -> None:
         """A peer offered a head, withdrew something, or became complete."""
         self._requests.holdings_shrank(link.number, trio.current_time())
+        self._send()
+
+    def choked(self, link: Link, *, chokes: bool) -> None:
+        """A peer answers nothing any more, or again."""
+        self._requests.choked(link.number, trio.current_time(), chokes=chokes)
         self._send()
 
     def heard_blocks(self, link: Link, message: Blocks) -> None:

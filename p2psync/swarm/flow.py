@@ -8,6 +8,9 @@ START_WINDOW_BYTES = 2 << 20
 """Before a rate is known: 20 ms at 100 MB/s, 2 s at 10 Mbit/s."""
 MIN_WINDOW_BYTES = 128 << 10
 """Keeps a peer of 50 KiB/s busy between two ticks."""
+LIMITED_WINDOW_BYTES = 32 << 10
+LIMITED_WINDOW_S = 1.0
+"""The same, and how far ahead, where we read slower on purpose: two ticks, and the round trip of a bad network."""
 MAX_WINDOW_BYTES = 32 << 20
 """Rate times round trip at 10 Gbit/s and 25 ms; all of it may become unwritten payload."""
 WINDOW_S = 0.2
@@ -24,11 +27,13 @@ class PeerFlow:
     Attributes:
         rate_bytes_per_s: Payload received a second while something was owed; 0 until measured.
         snubbed: It owed us and sent nothing useful for `SNUB_S`.
+        limit_bytes_per_s: No more is read from it, by our own choice; None where it is not limited.
     """
 
     def __init__(self, now: float) -> None:
         self.rate_bytes_per_s = 0.0
         self.snubbed = False
+        self.limit_bytes_per_s: float | None = None
         self._measured = False
         self._delay_s = MAX_DELAY_S
         self._waiting_since: float | None = None
@@ -41,6 +46,12 @@ class PeerFlow:
     @property
     def window_bytes(self) -> int:
         """Bytes to keep in flight."""
+        if self.limit_bytes_per_s is None:
+            return self._free_window_bytes()
+        # What is asked for beyond it would stand between us and what the peer says meanwhile.
+        return min(self._free_window_bytes(), max(LIMITED_WINDOW_BYTES, int(self.limit_bytes_per_s * LIMITED_WINDOW_S)))
+
+    def _free_window_bytes(self) -> int:
         if self.snubbed:
             return MIN_WINDOW_BYTES
         if not self._measured:
@@ -122,6 +133,8 @@ class LifeWatch:
         self._pinged_at = now
         self._messages = 0
         self._payload_bytes = 0
+        self._spoke_at = now
+        self._sent_bytes = 0
         self._probed_until: float | None = None
 
     def probe(self, now: float) -> None:
@@ -133,14 +146,20 @@ class LifeWatch:
         """We did not listen: silence counts from now on."""
         self._alive_at = now
 
-    def tick(self, now: float, messages: int, payload_bytes: int) -> Pulse:
-        """Judge by how many messages and how much payload were received in all."""
+    def tick(self, now: float, messages: int, payload_bytes: int, sent_bytes: int) -> Pulse:
+        """Judge by how many messages and how much payload were received, and how much was sent, in all.
+
+        A ping also says that we live: a peer that sends us much, which we read slowly, would else take us for dead.
+        """
+        if sent_bytes != self._sent_bytes:
+            self._spoke_at, self._sent_bytes = now, sent_bytes
         if messages != self._messages or payload_bytes - self._payload_bytes >= limits.LIFE_SIGN_BYTES:
             self._messages, self._payload_bytes = messages, payload_bytes
             self._alive_at, self._probed_until = now, None
         if now - self._alive_at > limits.DEAD_LINK_S or (self._probed_until is not None and now > self._probed_until):
             return Pulse.DEAD
-        if now - max(self._pinged_at, self._alive_at) >= limits.IDLE_PING_S or (
+        quiet_since = min(self._alive_at, self._spoke_at)
+        if now - max(self._pinged_at, quiet_since) >= limits.IDLE_PING_S or (
             self._probed_until is not None and now - self._pinged_at >= limits.IDLE_PING_S
         ):
             self._pinged_at = now

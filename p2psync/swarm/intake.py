@@ -11,8 +11,6 @@ from p2psync.store.base import Payload
 from p2psync.store.threaded import ThreadedStore
 from p2psync.swarm.link import Link
 
-BUDGET_BYTES = 32 << 20
-"""Received and not yet written; when it is reached nothing is read from anybody."""
 BATCH_BYTES = 2 << 20
 BATCH_BLOCKS = 256
 """What one hop to the store takes at most, so that others' hops come between."""
@@ -35,11 +33,17 @@ class Intake:
 
     While one batch is being written the next one grows: under load batches are large, otherwise nothing waits.
 
+    Args:
+        store: What is written to.
+        owner: Who hears what became of it.
+        budget_bytes: Received and not yet written; when it is reached nothing is read from anybody.
+
     Attributes:
         held_bytes: Received and not written yet.
     """
 
-    def __init__(self, store: ThreadedStore, owner: IntakeOwner) -> None:
+    def __init__(self, store: ThreadedStore, owner: IntakeOwner, budget_bytes: int) -> None:
+        self._budget_bytes = budget_bytes
         self._store = store
         self._owner = owner
         self._waiting: list[tuple[Link, BlockId, Payload]] = []
@@ -55,7 +59,7 @@ class Intake:
 
     async def wait_room(self) -> None:
         """Wait until less than the budget is held; what is being read may go over it once for every link."""
-        while self.held_bytes >= BUDGET_BYTES:
+        while self.held_bytes >= self._budget_bytes:
             await self._drained.wait()
 
     async def run(self) -> None:

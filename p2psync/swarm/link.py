@@ -1,51 +1,40 @@
 """One live link to a peer: a stream's bytes to and from `wire.Connection`, wants answered from the store."""
 
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import trio
 
-from p2psync.errors import IntegrityError, P2PSyncError, RemoteProtocolError, StoreError
-from p2psync.ids import BlockId, DeviceId, PeerAddress
+from p2psync.errors import IntegrityError, P2PSyncError, RemoteProtocolError
+from p2psync.ids import DeviceId, PeerAddress
 from p2psync.manifest.head import Standing
-from p2psync.store.base import Payload
 from p2psync.store.threaded import ThreadedStore
-from p2psync.swarm.compressing import Compressing
 from p2psync.swarm.flow import LifeWatch, Meter, PeerFlow, Pulse
 from p2psync.swarm.holdings import Holdings
 from p2psync.swarm.limiter import wire_bytes
-from p2psync.swarm.outbox import Outbox, PayloadMessage
+from p2psync.swarm.outbox import Outbox
 from p2psync.swarm.pace import Pace
-from p2psync.swarm.statistics import LinkStatistics
+from p2psync.swarm.serving import Serving
 from p2psync.swarm.throttle import Limits, Throttle
 from p2psync.swarm.turnstile import Turnstile
-from p2psync.swarm.uploads import Dealt, FrameSize, WantQueue, carried_bytes, frames
+from p2psync.swarm.uploads import Dealt, WantQueue, carried_bytes
 from p2psync.wire import limits
 from p2psync.wire.buffers import BufferPool
-from p2psync.wire.compression import pack
 from p2psync.wire.connection import Connection
 from p2psync.wire.messages import (
-    Blocks,
     Buffer,
     Bye,
     Cancel,
     Feature,
     Hello,
     Message,
-    Missing,
-    Packed,
-    Part,
     Ping,
     Pong,
     Want,
     Wish,
     payload_bytes,
 )
-
-READ_IDS = 128
-"""Small blocks that one hop to the store reads."""
 
 
 class Stream(Protocol):
@@ -117,14 +106,11 @@ class Link:
         host: Where the peer is, if known.
         hello: What the peer said first.
         wants: What the peer asked for.
-        turnstile: Where each frame of payload waits for its turn; its swarm's.
         ending: Why the link ended, a sentence; empty while it lives.
         failure: The peer's fault that ended it, if it was one.
-        is_paused: We do not read at present, as our own store lags or a limit is reached; the peer is not to blame for
-            silence.
+        is_paused: We do not read at present: our own store lags, or a limit is reached. The peer is not to blame.
         standing: How the head that it offers compared with the newest we had seen when it came.
-        up_limit: What keeps us from sending faster than we may.
-        down_limit: What keeps us from reading faster than we may.
+        up_limit, down_limit: What keeps us from sending, and from reading, faster than we may.
     """
 
     def __init__(
@@ -146,9 +132,8 @@ class Link:
         self.hello = Hello()
         self.holdings = Holdings()
         self.flow = PeerFlow(now)
+        self.flow.limit_bytes_per_s = self.down_limit.lowest
         self.wants = WantQueue(shared.dealt)
-        self.turnstile = shared.turnstile
-        self._turns: deque[int] = deque()
         self.ending = ""
         self.failure: P2PSyncError | None = None
         self.received_bytes = self.sent_bytes = self.uploaded_bytes = self.messages_received = 0
@@ -162,9 +147,7 @@ class Link:
         self._stream = stream
         self._connection = Connection(accepting=dialled is None, buffers=shared.buffers)
         self._outbox = Outbox()
-        self._frame_size = FrameSize()
-        self._compressing = Compressing()
-        self._wanted = trio.Event()
+        self._serving = Serving(self.wants, self._outbox, shared.turnstile, self.up_limit, self.send)
         self._early: list[Message] = []
         self._scope = trio.CancelScope()
 
@@ -205,11 +188,10 @@ class Link:
             with self._scope:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._guard, self._send_loop)
-                    nursery.start_soon(self._guard, self._serve_loop, store)
+                    nursery.start_soon(self._guard, self._serving.run, store)
                     nursery.start_soon(self._guard, self._receive_loop, owner)
         finally:
-            while self._turns:
-                self._leave()
+            self._serving.end()
 
     def send(self, message: Message) -> None:
         """Queue a control message; a peer that does not read loses its link."""
@@ -217,6 +199,15 @@ class Link:
             self._outbox.put(message)
         except RemoteProtocolError as error:
             self.fail(error)
+
+    def choke(self, choked: bool) -> None:
+        """Stop answering wants, those at hand too, or begin again; the peer is told."""
+        self._serving.choke(choked)
+
+    @property
+    def is_choked(self) -> bool:
+        """Whether we answer none of its wants at present, and have told it so."""
+        return self._serving.is_choked
 
     def close(self, ending: str) -> None:
         """End the link, from whatever task; the first reason stands."""
@@ -241,7 +232,8 @@ class Link:
             return Pulse.DEAD
         if self.is_paused:
             self._life.excuse(now)
-        return self._life.tick(now, self.messages_received, self.payload_bytes)
+        self.flow.limit_bytes_per_s = self.down_limit.lowest
+        return self._life.tick(now, self.messages_received, self.payload_bytes, self.sent_bytes)
 
     async def aclose(self, reason: bytes) -> None:
         """Say why, unless that would take long, and close the stream."""
@@ -269,6 +261,7 @@ class Link:
         first = self._early.pop(0)
         if isinstance(first, Hello):
             self.hello = first
+            self._serving.compresses = Feature.ZSTD in first.features
         else:  # the state table lets only BYE come instead
             self._take_leave(first)
 
@@ -302,14 +295,8 @@ class Link:
 
     def _hear(self, owner: LinkOwner, message: Message) -> None:
         match message:
-            case Want(ids):
-                self.wants.want(ids)
-                self._wanted.set()
-            case Wish(ids):
-                self.wants.wish(ids)
-                self._wanted.set()
-            case Cancel(ids):
-                self.wants.drop(ids)
+            case Want() | Wish() | Cancel():
+                self._serving.hear(message)
             case Ping():
                 self.send(Pong())
             case Pong():
@@ -329,12 +316,7 @@ class Link:
             self._sending_since = began = trio.current_time()
             sent_bytes = await self._write(messages)
             self._sending_since = None
-            if isinstance(messages[-1], Blocks | Part | Packed):
-                took_s = trio.current_time() - began
-                self._frame_size.sent(payload_bytes(messages[-1]), took_s)
-                self._compressing.sent(sent_bytes, took_s)
-            if isinstance(messages[-1], PayloadMessage):
-                self._leave()
+            self._serving.sent(messages[-1], sent_bytes, trio.current_time() - began)
 
     async def _write(self, messages: Sequence[Message]) -> int:
         buffers: list[Buffer] = []
@@ -348,75 +330,3 @@ class Link:
         self.up_limit.charge(wire_bytes(sent_bytes) - payload)  # what is no payload waits for no limit, but counts
         await self._stream.send_all(buffers)
         return sent_bytes
-
-    async def _serve_loop(self, store: ThreadedStore) -> None:
-        while True:
-            while not self.wants:
-                self._wanted = trio.Event()
-                await self._wanted.wait()
-            if not self.wants.has_wants:
-                await self._outbox.wait_idle()  # what is best to send is known best at the last moment
-            await self._enter()
-            ids = self.wants.first(READ_IDS, self._frame_size.limit_bytes)
-            payloads = await self._read(store, ids)
-            ids = ids[: len(payloads)]
-            self.wants.drop(ids)
-            self.wants.answered(payloads)
-            size = min(self._frame_size.limit_bytes, self.up_limit.quantum_bytes)
-            has_turn = True  # which ends when the frame has been written
-            for message in frames(ids, payloads, size):
-                if not has_turn:
-                    await self._enter()
-                await self._put_payload(await self._compressed(store, message))
-                has_turn = False
-            if has_turn:
-                self._leave()
-
-    async def _enter(self) -> None:
-        self._turns.append(await self.turnstile.enter())
-
-    def _leave(self) -> None:
-        self.turnstile.leave(self._turns.popleft())
-
-    async def _put_payload(self, message: PayloadMessage) -> None:
-        await self._outbox.put_payload(message)
-        began = trio.current_time()
-        await self.up_limit.pay(carried_bytes(message))
-        self._compressing.sent(0, trio.current_time() - began)
-
-    async def _compressed(self, store: ThreadedStore, message: Blocks | Part | Missing) -> PayloadMessage:
-        if isinstance(message, Missing) or Feature.ZSTD not in self.hello.features or not self._compressing.wants():
-            return message
-        packed = await store.compute(pack, message)
-        return packed if self._compressing.is_worthwhile(packed.length, len(packed.data)) else message
-
-    @staticmethod
-    async def _read(store: ThreadedStore, ids: Sequence[BlockId]) -> Sequence[Payload | None]:
-        try:
-            return await store.read(ids)
-        except StoreError:
-            return [None] * len(ids)  # the peer may find them elsewhere; whoever writes will say what is wrong here
-
-
-def describe_link(link: Link, *, complete: bool, in_flight_bytes: int) -> LinkStatistics:
-    """Return what there is to know of a link now; what only its swarm knows is given."""
-    return LinkStatistics(
-        device=link.device,
-        address=link.address,
-        dialled=link.dialled is not None,
-        agent=link.hello.agent.decode("utf-8", "replace"),
-        standing=link.standing,
-        complete=complete,
-        pages=link.holdings.page_sum(),
-        received_bytes=link.received_bytes,
-        sent_bytes=link.sent_bytes,
-        uploaded_bytes=link.uploaded_bytes,
-        down_bytes_per_s=link.down.rate_bytes_per_s,
-        up_bytes_per_s=link.up.rate_bytes_per_s,
-        up_limit=link.up_limit.lowest,
-        down_limit=link.down_limit.lowest,
-        in_flight_bytes=in_flight_bytes,
-        wanted_blocks=len(link.wants),
-        is_paused=link.is_paused,
-        snubbed=link.flow.snubbed,
-    )

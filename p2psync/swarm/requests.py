@@ -16,7 +16,7 @@ Letter = tuple[int, Want | Wish | Cancel]
 """A message, and the number of the link that it is for."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Asked:
     """A peer that may be asked.
 
@@ -26,6 +26,7 @@ class Asked:
         flow: How fast it sends.
         deals: It takes wishes.
         is_open: Says whether its link still lives.
+        chokes: It has said that it answers none of our wants at present.
     """
 
     name: bytes
@@ -45,6 +46,7 @@ class Requests:
     def __init__(self, rng: random.Random) -> None:
         self.picker = Picker(rng)
         self._links: dict[int, Asked] = {}
+        self._chokers: set[int] = set()
         self._letters: list[Letter] = []
 
     def collect(self) -> list[Letter]:
@@ -62,6 +64,7 @@ class Requests:
     def link_down(self, number: int, now: float) -> None:
         """What a link owed is asked from others."""
         del self._links[number]
+        self._chokers.discard(number)
         self.picker.drop_peer(number)
         self.refill_all(now)
 
@@ -74,6 +77,15 @@ class Requests:
         """A peer offered a head, withdrew something, or became complete."""
         self.cancel({number: self.picker.holdings_shrank(number)})
         self._refill(number, now)
+
+    def choked(self, number: int, now: float, *, chokes: bool) -> None:
+        """A peer answers nothing any more, and has dropped what it was asked for; or it answers again."""
+        if chokes:
+            self._chokers.add(number)
+            self.picker.release(number)
+        else:
+            self._chokers.discard(number)
+        self.refill_all(now)
 
     # --- answers ------------------------------------------------------------------------------------------------------
 
@@ -131,7 +143,7 @@ class Requests:
     def _refill(self, number: int, now: float) -> None:
         """Ask a link for as much as its window has room for, once a quarter of it is free."""
         link = self._links[number]
-        if not link.is_open():
+        if number in self._chokers or not link.is_open():
             return
         wished = self._wish(number, now)
         wanted = self._want(number, link.flow.window_bytes, now)

@@ -56,6 +56,7 @@ class LinkStatistics:
         in_flight_bytes: What it owes us.
         wanted_blocks: How many blocks it waits for.
         is_paused: We do not read from it at present: our disk lags behind, or a limit is reached.
+        is_choked: We serve others before it (`reciprocal`).
         snubbed: It owes us and does not send.
     """
 
@@ -76,6 +77,7 @@ class LinkStatistics:
     in_flight_bytes: int
     wanted_blocks: int
     is_paused: bool
+    is_choked: bool
     snubbed: bool
 
 

@@ -1,8 +1,7 @@
 """One folder's swarm: its links, what they offer, what is asked of them; fetches blocks and exchanges heads."""
 
 import random
-from collections.abc import AsyncIterable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterable, Mapping, Sequence
 from itertools import count
 
 import trio
@@ -12,57 +11,47 @@ from p2psync.errors import IntegrityError, RemoteProtocolError
 from p2psync.ids import BlockId, DeviceId, PeerAddress
 from p2psync.store.threaded import ThreadedStore
 from p2psync.swarm.acquaintances import Acquaintances
-from p2psync.swarm.dialler import Dial, Dialler
+from p2psync.swarm.choking import Choking
+from p2psync.swarm.context import SwarmContext
+from p2psync.swarm.describe import describe_link
+from p2psync.swarm.dialler import Dialler
 from p2psync.swarm.downloads import Downloads
+from p2psync.swarm.duplicates import surplus_link
 from p2psync.swarm.flow import Pulse
-from p2psync.swarm.heads import HeadQueue, JudgedHead
-from p2psync.swarm.link import Link, Shared, Stream, describe_link
+from p2psync.swarm.heads import HeadQueue
+from p2psync.swarm.link import Link, Shared, Stream
 from p2psync.swarm.offer import Offer, announce_delay_s
 from p2psync.swarm.pace import Pace
 from p2psync.swarm.peers import PeerBook
 from p2psync.swarm.statistics import (
     AddressStatistics,
     LinkDown,
-    LinkStatistics,
     LinkUp,
     PeerBanned,
-    SwarmEvent,
     SwarmStatistics,
 )
 from p2psync.swarm.tasks import Written
-from p2psync.swarm.throttle import Limits
 from p2psync.wire import limits
-from p2psync.wire.messages import Blocks, Farewell, Feature, Have, HeadOffer, Hello, Message, Missing, Peers, Ping
+from p2psync.wire.buffers import BufferPool
+from p2psync.wire.messages import (
+    Blocks,
+    Choke,
+    Farewell,
+    Feature,
+    Have,
+    HeadOffer,
+    Hello,
+    Message,
+    Missing,
+    Peers,
+    Ping,
+)
 
 TICK_S = 0.5
 """How often links are measured."""
 
 TELL_COMPLETE_S = 2.0
 """Peers that have everything hear so rarely what we hold: for people to see how far we are."""
-
-
-@dataclass(frozen=True, slots=True)
-class SwarmContext:
-    """What a swarm is given from outside.
-
-    Attributes:
-        device: Who we are.
-        judge: Checks a head's signature and says how it compares with the newest that this folder has seen; raises
-            IntegrityError or RemoteProtocolError for what no honest peer sends.
-        dial: Connects to an address and authenticates.
-        on_event: Hears what happens; must not block.
-        listen_port: Where we accept links, 0 if nowhere.
-        agent: Name and version of this program.
-        limits: How fast its links may be.
-    """
-
-    device: DeviceId
-    judge: Callable[[bytes], JudgedHead]
-    dial: Dial
-    on_event: Callable[[SwarmEvent], None] = lambda event: None
-    listen_port: int = 0
-    agent: str = "p2psync"
-    limits: Limits = field(default_factory=Limits)
 
 
 class Swarm:
@@ -73,8 +62,11 @@ class Swarm:
         self._context = context
         self._book = PeerBook(rng)
         self._dialler = Dialler(self._book, context.dial, linked=self._linked, run_link=self._run_dialled)
-        self._downloads = Downloads(store, rng, on_written=self._on_written, on_wrong=self._on_wrong)
+        self._downloads = Downloads(
+            store, rng, on_written=self._on_written, on_wrong=self._on_wrong, budget=context.memory
+        )
         self._acquaintances = Acquaintances(self._book, rng)
+        self._choking = Choking(rng, enabled=context.reciprocal)
         self._offer = Offer()
         self._heads = HeadQueue()
         self.pace = Pace()
@@ -82,7 +74,7 @@ class Swarm:
         self._to_announce = trio.Event()
         self._links: dict[int, Link] = {}
         self._numbers = count(1)
-        self._shared = Shared(context.limits)
+        self._shared = Shared(context.limits, BufferPool(context.memory.payload_bytes))
         self._uploaded_bytes = 0
         self._running = False
 
@@ -115,7 +107,10 @@ class Swarm:
     def statistics(self) -> SwarmStatistics:
         """Return what there is to know now."""
         return SwarmStatistics(
-            links=tuple(self._describe(link) for link in self._links.values()),
+            links=tuple(
+                describe_link(link, self._offer.root, self._downloads.in_flight_bytes(link))
+                for link in self._links.values()
+            ),
             addresses=tuple(
                 AddressStatistics(address, record.failures, record.last_failure)
                 for address, record in self._book.records()
@@ -229,7 +224,7 @@ class Swarm:
 
     def _hello(self) -> Hello:
         agent, port = self._context.agent.encode(), self._context.listen_port
-        features = (Feature.PEERS, Feature.PROVISIONAL, Feature.WISH, Feature.ZSTD)
+        features = (Feature.CHOKE, Feature.PEERS, Feature.PROVISIONAL, Feature.WISH, Feature.ZSTD)
         return Hello(features=features, agent=agent, listen_port=port)
 
     def _refusal(self, link: Link) -> bytes:
@@ -254,7 +249,7 @@ class Swarm:
         for old in list(self._links.values()):
             if old.device != link.device:
                 continue
-            surplus = self._surplus(old, link)
+            surplus = surplus_link(old, link, self._context.device)
             if surplus is link:
                 old.probe()
                 link.close("another link to the same device stays")
@@ -262,17 +257,6 @@ class Swarm:
             if surplus is old:
                 old.close("another link to the same device stays")
         return b""
-
-    def _surplus(self, old: Link, new: Link) -> Link | None:
-        """Of two links to one device: the one that its smaller device dialled stays; else who dialled both decides."""
-        we_dialled_old, we_dialled_new = old.dialled is not None, new.dialled is not None
-        if we_dialled_old and we_dialled_new:
-            return new
-        if not we_dialled_old and not we_dialled_new:
-            old.probe()
-            return None
-        ours_stays = self._context.device < new.device
-        return old if we_dialled_new == ours_stays else new
 
     async def _live(self, link: Link) -> None:
         address = link.address
@@ -282,6 +266,7 @@ class Swarm:
         self._links[link.number] = link
         self._downloads.link_up(link)
         self._acquaintances.link_up(link, trio.current_time())
+        self._choking.link_up(link, self._links.values(), trio.current_time())
         self._context.on_event(LinkUp(link.device, address))
         try:
             self._introduce(link)
@@ -291,6 +276,7 @@ class Swarm:
             del self._links[link.number]
             self._downloads.link_down(link)
             self._acquaintances.link_down(link)
+            self._choking.link_down(link)
             self._uploaded_bytes += link.uploaded_bytes
             self._context.on_event(LinkDown(link.device, address, link.ending))
 
@@ -311,13 +297,6 @@ class Swarm:
             for have in self._offer.everything():
                 link.send(have)
 
-    def _describe(self, link: Link) -> LinkStatistics:
-        return describe_link(
-            link,
-            complete=self._offer.root in link.holdings.complete,
-            in_flight_bytes=self._downloads.in_flight_bytes(link),
-        )
-
     # --- what links hear ----------------------------------------------------------------------------------------------
 
     async def wait_room(self) -> None:
@@ -335,6 +314,8 @@ class Swarm:
                 self._heard_head(link, head)
             case Missing():
                 self._downloads.heard_missing(link, message)
+            case Choke(choked):
+                self._downloads.choked(link, chokes=choked)
             case Peers(addresses):
                 self._acquaintances.heard(link, addresses, trio.current_time())
                 self._dialler.look_again()
@@ -391,6 +372,7 @@ class Swarm:
                 told_at = now
                 self._tell_complete()
             self._acquaintances.tell(self._links.values(), now)
+            self._choking.tick(self._links.values(), self._offer.root, now, complete=self._offer.complete)
             for link in list(self._links.values()):
                 match link.tick(now):
                     case Pulse.DEAD:

@@ -80,6 +80,11 @@ class WantQueue:
                 for id_ in ids:
                     queue.pop(id_, None)
 
+    def clear(self) -> None:
+        """Forget all that was asked for."""
+        for queue in (self._ids, self._wishes, self._stale):
+            queue.clear()
+
     @property
     def has_wants(self) -> bool:
         """Something is wanted in order."""

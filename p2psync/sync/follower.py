@@ -200,6 +200,7 @@ class Follower:
         self.progress.activity = Activity.FETCHING
         gate = PathGate(folds=self._folds)
         planner = Planner(manifest, self._folder, writer, gate, trio.from_thread.check_cancelled, self._options.first)
+        planner.may_move = not self.progress.provisional  # what that one lacks may be yet to come
         already = self._folder.staging.written_bytes
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._place_files, planner, writer, already)

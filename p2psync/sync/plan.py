@@ -26,9 +26,8 @@ RUN_BYTES = 1 << 20
 MOVED_BYTES = 1 << 20
 """From here on a file that was renamed is renamed here too; copying a smaller one costs no more than finding out."""
 _COPY_THREADS = 2
-_COPY_BYTES = 4 << 20
 _COPY_BLOCKS = 256
-"""What a thread copies at a time from elsewhere in the folder: at most twice as much, where a block is that large."""
+"""What a thread copies at a time from elsewhere in the folder at most, however small they are."""
 
 
 @dataclass(slots=True)
@@ -66,6 +65,10 @@ class Planner:
         gate: Refuses paths.
         checkpoint: Called for every page; may raise to give up.
         first: Which files are planned, and so fetched, before all others.
+
+    Attributes:
+        totals: What it has come to so far.
+        may_move: Whether a file that the manifest has no more may be moved to where it now has its content.
     """
 
     def __init__(
@@ -87,6 +90,7 @@ class Planner:
         self._first = first
         self._is_early = False
         self._listed = CutHints(manifest, folder.pages)
+        self.may_move = True
 
     def passes(self) -> Iterator[Iterator[GroupPlan]]:
         """Plan the manifest: once, or once for what comes first and once for the rest. Each plan is to be used up.
@@ -184,7 +188,7 @@ class Planner:
         waits: dict[int, BlockId] = {}
         files = self._staging.begin(entries)
         for file in files:
-            if file.size_bytes >= MOVED_BYTES and self._move_here(file):
+            if self.may_move and file.size_bytes >= MOVED_BYTES and self._move_here(file):
                 self.totals.reused_bytes += file.size_bytes
                 continue
             wanted = wanted_slots(file)
@@ -219,7 +223,7 @@ class Planner:
         ]
         if not at_hand:
             return
-        batches = list(_batches(at_hand, lengths))
+        batches = list(_batches(at_hand, lengths, self._folder.memory.copy_bytes))
         with ThreadPoolExecutor(
             _COPY_THREADS
         ) as pool:  # each reads, checks and writes; nearly all of it without the GIL
@@ -241,14 +245,14 @@ class Planner:
         return sizes
 
 
-def _batches(numbers: Sequence[int], lengths: Sequence[int]) -> Iterator[list[int]]:
+def _batches(numbers: Sequence[int], lengths: Sequence[int], most_bytes: int) -> Iterator[list[int]]:
     """Divide the numbers of blocks into what is copied at a time."""
     batch: list[int] = []
     size = 0
     for number in numbers:
         batch.append(number)
         size += lengths[number]
-        if size >= _COPY_BYTES or len(batch) >= _COPY_BLOCKS:
+        if size >= most_bytes or len(batch) >= _COPY_BLOCKS:
             yield batch
             batch, size = [], 0
     if batch:

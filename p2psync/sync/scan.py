@@ -119,7 +119,7 @@ class _Scan:
         self._policy = policy
         self._progress = progress
         self._began_ns = policy.now_ns()
-        self._hasher = FileHasher(policy.gear_seed, pool, policy.checkpoint)
+        self._hasher = FileHasher(policy.gear_seed, pool, policy.checkpoint, folder.memory.segment_bytes)
         self._recorder = IndexRecorder(
             folder.database,
             folder.index,

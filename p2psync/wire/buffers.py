@@ -6,10 +6,10 @@ decrypting into it.
 
 from collections import deque
 
+from p2psync.budget import DEFAULT_MEMORY
+
 MIN_BYTES = 64 << 10
 """Smaller ones come from memory that is mapped already."""
-KEPT_BYTES = 32 << 20
-"""What a pool holds on to: as much as may be received and not yet written."""
 
 
 class BufferPool:
@@ -17,9 +17,13 @@ class BufferPool:
 
     Nothing is ever handed back: Python itself refuses to resize a bytearray while a memoryview of it exists, and so
     tells which are free.
+
+    Args:
+        kept_bytes: What it holds on to: as much as may be received and not yet written.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, kept_bytes: int = DEFAULT_MEMORY.payload_bytes) -> None:
+        self._most_bytes = kept_bytes
         self._kept: dict[int, deque[bytearray]] = {}
         self._kept_bytes = 0
 
@@ -33,7 +37,7 @@ class BufferPool:
             kept.rotate(-1)
             return memoryview(kept[-1])[:size_bytes]
         fresh = bytearray(rounded_bytes)
-        if self._kept_bytes + rounded_bytes <= KEPT_BYTES:
+        if self._kept_bytes + rounded_bytes <= self._most_bytes:
             self._kept_bytes += rounded_bytes
             kept.append(fresh)
         return memoryview(fresh)[:size_bytes]

@@ -58,6 +58,17 @@ def encode_peers(peers: Iterable[PeerAddress]) -> bytes:
     return b"".join(encode_ip(peer.host) + peer.port.to_bytes(PORT_BYTES, "big") for peer in peers)
 
 
+def encode_families(peers: Iterable[PeerAddress]) -> tuple[bytes, bytes]:
+    """Return the entries of the IPv4 addresses among `peers`, and those of the IPv6 addresses.
+
+    Raises:
+        ConfigError: One of them is a name.
+    """
+    entries = [encode_peers([peer]) for peer in peers]
+    v4 = [entry for entry in entries if len(entry) == ENTRY4_BYTES]
+    return b"".join(v4), b"".join([entry for entry in entries if len(entry) == ENTRY6_BYTES])
+
+
 def parse_peers(entries: bytes, *, entry_bytes: int = ENTRY4_BYTES) -> list[PeerAddress]:
     """Return the peers of a compact list; entries without a port, which nobody can dial, are left out.
 

@@ -15,7 +15,7 @@ from p2psync.blocks.block import split_ids
 from p2psync.errors import RemoteProtocolError
 from p2psync.ids import BLOCK_ID_BYTES, BlockId, PeerAddress
 from p2psync.wire import limits
-from p2psync.wire.compact import ENTRY4_BYTES, ENTRY6_BYTES, encode_peers, parse_peers
+from p2psync.wire.compact import ENTRY4_BYTES, ENTRY6_BYTES, encode_families, parse_peers
 
 Buffer = bytes | bytearray | memoryview
 
@@ -37,6 +37,7 @@ class Kind(IntEnum):
     PACKED = 11
     WISH = 12
     PEERS = 13
+    CHOKE = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +154,13 @@ class Pong:
 
 
 @dataclass(frozen=True, slots=True)
+class Choke:
+    """I drop all that you asked me for, and what you ask until I say the opposite; feature `choke`."""
+
+    choked: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Peers:
     """Where other members of the folder accept links, as far as the sender knows: IP addresses, at least one."""
 
@@ -164,6 +172,8 @@ class Feature:
 
     WISH = b"wish"
     """WISH is understood."""
+    CHOKE = b"choke"
+    """CHOKE is understood."""
     PEERS = b"peers"
     """PEERS is read."""
     ZSTD = b"zstd"
@@ -196,7 +206,8 @@ class Bye:
     reason: bytes
 
 
-Message = Hello | HeadOffer | Have | Want | Wish | Cancel | Missing | Blocks | Part | Packed | Peers | Ping | Pong | Bye
+_Control = Hello | HeadOffer | Have | Peers | Choke | Ping | Pong | Bye
+Message = _Control | Want | Wish | Cancel | Missing | Blocks | Part | Packed
 
 PART_HEAD = struct.Struct(">32sII")
 _BLOCK_ROW = struct.Struct(">32sI")
@@ -218,6 +229,7 @@ MAX_BODY_BYTES: Mapping[int, int] = {
     Kind.PEERS: limits.MAX_PEERS_BYTES,
     Kind.PACKED: _PACKED_HEAD.size + limits.FRAME_PAYLOAD_BYTES,
     Kind.WISH: limits.MAX_IDS_BYTES,
+    Kind.CHOKE: 1,
 }
 
 
@@ -233,8 +245,6 @@ def encode_body(message: Message) -> tuple[Kind, list[Buffer]]:
             return _IDS_KINDS[type(message)], [b"".join(ids)]
         case Packed(kind, length, data):
             return Kind.PACKED, [_PACKED_HEAD.pack(kind, length), data]
-        case HeadOffer(head):
-            return Kind.HEAD, [head]
         case _:
             return _encode_control(message)
 
@@ -251,11 +261,15 @@ def payload_bytes(message: Message) -> int:
     return 0
 
 
-def _encode_control(message: Hello | Have | Peers | Ping | Pong | Bye) -> tuple[Kind, list[Buffer]]:
+def _encode_control(message: _Control) -> tuple[Kind, list[Buffer]]:
     fields: dict[bytes, object]
     match message:
         case Ping() | Pong():
             return Kind.PING if isinstance(message, Ping) else Kind.PONG, []
+        case HeadOffer(head):
+            return Kind.HEAD, [head]
+        case Choke(choked):
+            return Kind.CHOKE, [bytes([choked])]
         case Hello(version, features, agent, listen_port):
             kind = Kind.HELLO
             fields = {b"agent": agent, b"features": list(features), b"port": listen_port, b"version": version}
@@ -266,13 +280,8 @@ def _encode_control(message: Hello | Have | Peers | Ping | Pong | Bye) -> tuple[
             if partial:
                 fields[b"partial"] = [[page, bits] for page, bits in partial]
         case Peers(addresses):
-            kind = Kind.PEERS
-            entries = [encode_peers([address]) for address in addresses]
-            by_family = {
-                b"v4": b"".join([entry for entry in entries if len(entry) == ENTRY4_BYTES]),
-                b"v6": b"".join([entry for entry in entries if len(entry) == ENTRY6_BYTES]),
-            }
-            fields = {key: listed for key, listed in by_family.items() if listed}
+            families = zip((b"v4", b"v6"), encode_families(addresses), strict=True)
+            kind, fields = Kind.PEERS, {key: entries for key, entries in families if entries}
         case Bye(reason):
             kind, fields = Kind.BYE, {b"reason": reason}
     return kind, [bencoding.encode(fields)]
@@ -348,12 +357,18 @@ def _parse_packed(body: memoryview) -> Packed:
 
 def _parse_peers(body: memoryview) -> Peers:
     fields = bencoding.Fields(bencoding.decode(bytes(body)), of="peers")
-    addresses = []
-    for key, width in ((b"v4", ENTRY4_BYTES), (b"v6", ENTRY6_BYTES)):
-        addresses += parse_peers(fields.octets(key, multiple_of=width, default=b""), entry_bytes=width)
+    v4 = fields.octets(b"v4", multiple_of=ENTRY4_BYTES, default=b"")
+    v6 = fields.octets(b"v6", multiple_of=ENTRY6_BYTES, default=b"")
+    addresses = parse_peers(v4) + parse_peers(v6, entry_bytes=ENTRY6_BYTES)
     if not 1 <= len(addresses) <= limits.PEERS_PER_MESSAGE:
         raise RemoteProtocolError(f"peers: {len(addresses)} addresses in one message")
     return Peers(addresses)
+
+
+def _parse_choke(body: memoryview) -> Choke:
+    if bytes(body) not in (b"\0", b"\1"):
+        raise RemoteProtocolError("choke: neither yes nor no")
+    return Choke(bytes(body) == b"\1")
 
 
 def _parse_bye(body: memoryview) -> Bye:
@@ -376,6 +391,7 @@ _PARSERS: Mapping[int, Callable[[memoryview], Message]] = {
     Kind.MISSING: lambda body: Missing(_parse_ids(body)),
     Kind.BLOCKS: _parse_blocks,
     Kind.PING: lambda body: Ping(),
+    Kind.CHOKE: _parse_choke,
     Kind.PONG: lambda body: Pong(),
     Kind.BYE: _parse_bye,
     Kind.PEERS: _parse_peers,

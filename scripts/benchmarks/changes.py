@@ -84,8 +84,8 @@ def _measured(name: str, change: Callable[[], None], follower: Watched) -> Figur
     """Make a change; return what was fetched for it, and the seconds from its end to the match."""
     time.sleep(REST_S)
     before = follower.count("matched")
-    fetched = follower.wait_event("matched", before - 1)[1]["fetched_bytes"]
+    fetched = follower.wait_event("matched", number=before - 1)[1]["fetched_bytes"]
     change()
     changed_at = time.perf_counter() - follower.started_at
-    at, matched = follower.wait_event("matched", before)
+    at, matched = follower.wait_event("matched", number=before)
     return {f"{name}_s": at - changed_at, f"{name}_fetched_bytes": matched["fetched_bytes"] - fetched}

@@ -11,6 +11,7 @@ from benchmarks.report import Settings
 
 BIG_BYTES = 2 << 30
 TREE_FILES = 55_489
+TEXT_FILES = 6_000
 MILLION = 1_000_000
 FILES_A_DIRECTORY = 1_000
 PIECE_BYTES = 1 << 24
@@ -33,6 +34,11 @@ def million_folder(settings: Settings) -> Path:
     """A folder with a million files of 20 to 200 bytes, a thousand a directory; one in ten is one of fifty contents."""
     files = int(MILLION * settings.scale)
     return _made_once(settings.data / f"million-{files}", lambda place: _fill_million(place, files))
+
+
+def text_folder(settings: Settings) -> Path:
+    """A folder with this machine's Python sources and C headers, some 75 MB."""
+    return _made_once(settings.data / "text", _fill_text)
 
 
 def small_folder(settings: Settings) -> Path:
@@ -103,6 +109,17 @@ def _fill_tree(place: Path, files: int) -> None:
                 return
             target = place / path.relative_to("/")
             if not target.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(path, target)
+                left -= 1
+
+
+def _fill_text(place: Path) -> None:
+    left = TEXT_FILES
+    for source in (Path(sysconfig.get_path("stdlib")), Path("/usr/include")):
+        for path in _regular_files(source):
+            if left and path.suffix in (".py", ".h"):
+                target = place / path.relative_to("/")
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(path, target)
                 left -= 1

@@ -70,6 +70,6 @@ def _change_while_shared(source: Path) -> float:
             time.sleep(30.0 if number == 0 else 3.0)
             changed_at = time.perf_counter() - sharer.started_at
             _change(source)
-            at, _ = sharer.wait_event("published", number)
+            at, _ = sharer.wait_event("published", number=number)
             seconds.append(at - changed_at)
     return sorted(seconds)[len(seconds) // 2]

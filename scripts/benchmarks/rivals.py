@@ -10,7 +10,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,15 +52,25 @@ def raw_tls(source: Path) -> Figures:
     return _figures(0.0, transfer_s, {"inner_transfer_s": matched["seconds"], **figures})
 
 
-def rsync(source: Path, target: Path, scratch: Path) -> Figures:
-    """`rsync --archive` from a daemon; it scans while it sends, so that there is no `scan_s` of its own."""
+@contextmanager
+def serve_rsync(
+    source: Path, scratch: Path, host: str = "127.0.0.1", prefix: Sequence[str] = ()
+) -> Iterator[tuple[str, Watched]]:
+    """Run an rsync daemon, with a command's prefix on another host; give the folder's URL and the daemon."""
     port = free_port()
     config = scratch / "rsyncd.conf"
-    config.write_text(f"use chroot = no\nuid = {os.getuid()}\ngid = {os.getgid()}\n[source]\npath = {source}\n")
-    daemon = ("rsync", "--daemon", "--no-detach", f"--config={config}", f"--port={port}", "--address=127.0.0.1")
-    with Watched(*daemon) as server:
-        _wait_port(port)
-        url = f"rsync://127.0.0.1:{port}/source/"
+    config.write_text(
+        f"use chroot = no\nuid = {os.getuid()}\ngid = {os.getgid()}\nreverse lookup = no\n[source]\npath = {source}\n"
+    )
+    daemon = ("rsync", "--daemon", "--no-detach", f"--config={config}", f"--port={port}", f"--address={host}")
+    with Watched(*prefix, *daemon) as server:
+        _wait_port(host, port, prefix)
+        yield f"rsync://{host}:{port}/source/", server
+
+
+def rsync(source: Path, target: Path, scratch: Path) -> Figures:
+    """`rsync --archive` from a daemon; it scans while it sends, so that there is no `scan_s` of its own."""
+    with serve_rsync(source, scratch) as (url, server):
         with Watched("rsync", "--archive", "--stats", url, f"{target}/") as client:
             transfer_s = client.wait()
             receiver = client.figures("receiver")
@@ -93,9 +104,11 @@ def _figures(scan_s: float, transfer_s: float, more: Figures) -> Figures:
     return with_totals({"scan_s": scan_s, "transfer_s": transfer_s, **more})
 
 
-def _wait_port(port: int) -> None:
-    for _ in range(500):
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+def _wait_port(host: str, port: int, prefix: Sequence[str]) -> None:
+    """Wait until somebody listens, as seen from where `prefix` runs a command."""
+    look = (*prefix, sys.executable, "-c", f"import socket; socket.create_connection(({host!r}, {port})).close()")
+    for _ in range(200):
+        if subprocess.run(look, capture_output=True, check=False).returncode == 0:
             return
         time.sleep(0.01)
     raise RuntimeError(f"nobody listens on port {port}")

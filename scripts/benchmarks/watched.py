@@ -67,9 +67,9 @@ class Watched:
             return sum(event.get("event") == name for _, event in self._events)
 
     def wait_event(
-        self, name: str, number: int = 0, fits: Callable[[dict[str, Any]], bool] = lambda event: True
+        self, name: str, fits: Callable[[dict[str, Any]], bool] = lambda event: True, *, number: int = 0
     ) -> tuple[float, dict[str, Any]]:
-        """Return an event of that name, of those that fit, and how many seconds after the start it was printed."""
+        """Return an event that fits, by default the first, and how many seconds after the start it was printed."""
 
         def found() -> tuple[float, dict[str, Any]] | None:
             named = [(at, event) for at, event in self._events if event.get("event") == name and fits(event)]

@@ -57,9 +57,9 @@ def run_until_killed(out: Path, *arguments: str | Path) -> list[Path]:
     return sorted(out.iterdir(), key=lambda path: int(path.name))
 
 
-@pytest.fixture
-async def left_behind(tmp_path):
-    """(folder at the second head, folder that is empty at the third, old tree, new tree, what dead getters left)."""
+@pytest.fixture(params=[("get", 3), ("get-without-power", 7)], ids=["kill -9", "power cut"])
+async def left_behind(request, tmp_path):
+    """(how they died, folder at the second head, empty one at the third, old and new tree, what dead getters left)."""
     with sharing(tmp_path / "first") as a, following(tmp_path / "b", a.swarm) as b:
         write(a.root, OLD)
         (a.root / "link").symlink_to("same")
@@ -72,18 +72,21 @@ async def left_behind(tmp_path):
         new = tree(a.root)
     with sharing(tmp_path / "last") as last:
         last.publish(above_seq=2)
+    work, stride = request.param
     dead = await trio.to_thread.run_sync(
-        run_until_killed, tmp_path / "dead", "get", tmp_path / "b", 3, tmp_path / "first"
+        run_until_killed, tmp_path / "dead", work, tmp_path / "b", stride, tmp_path / "first"
     )
-    return tmp_path / "first", tmp_path / "last", old, new, dead
+    return work, tmp_path / "first", tmp_path / "last", old, new, dead
 
 
 async def test_wherever_it_is_killed_every_file_is_old_or_new_and_the_next_run_finishes(left_behind):
-    second, third, old, new, dead = left_behind
-    assert len(dead) > 60, "it was killed at every third change of the disk"
+    work, second, third, old, new, dead = left_behind
+    assert len(dead) > 30, "it was killed at every third or seventh change of the disk"
+    may_displace = work == "get-without-power"  # what the index has forgotten to be ours is kept
     with sharing(second) as a, sharing(third) as empty:
         a.offer()
         empty.offer()
+        contents = {data for states in (old, new) for *_, data in states.values()}
         for number, root in enumerate(dead):
             for path, (kind, *_, data) in tree(root).items():
                 if kind != "directory":
@@ -92,14 +95,18 @@ async def test_wherever_it_is_killed_every_file_is_old_or_new_and_the_next_run_f
                 clear(root)
             with following(root, a.swarm) as b:
                 matched = await b.get()
-                assert (matched.problems, matched.additions, matched.displaced) == ((), (), 0), root
-                assert tree(root) == new, root
+                assert matched.problems == (), root
+                assert may_displace or (matched.additions, matched.displaced) == ((), 0), root
+                assert tree(root).items() >= new.items(), root
+                assert b.moved_aside() <= contents, root
                 served = b.folder.store.read(sorted(blocks_of(a)))
                 assert None not in served, root
             with following(root, empty.swarm) as b:
-                matched = await b.get()
-                assert (matched.problems, matched.additions, matched.displaced) == ((), (), 0), root
+                matched = await b.get(exact=may_displace)
+                assert matched.problems == (), root
+                assert may_displace or (matched.additions, matched.displaced) == ((), 0), root
                 assert tree(root) == {}, root
+                assert b.moved_aside() <= contents, root
                 assert os.listdir(b.folder.staging.directory) == []
 
 

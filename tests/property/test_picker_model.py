@@ -234,4 +234,4 @@ class PickerMachine(RuleBasedStateMachine):
 
 
 TestPicker = PickerMachine.TestCase
-TestPicker.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestPicker.settings = settings(max_examples=150, stateful_step_count=40)

@@ -47,7 +47,7 @@ def test_every_exit_code_is_listed_for_users_and_in_the_contract():
 @pytest.mark.parametrize("command", ["share", "get", "sync", "peers", "status", "limit"])
 def test_the_options_of_the_contract_are_those_of_the_command(command):
     line = next(line for line in DESIGN.splitlines() if line.startswith(f"p2psync {command} "))
-    for group in ("LIMITS", "ORDER"):
+    for group in ("LIMITS", "MANNERS", "ORDER"):
         line = line.replace(f"[{group}]", next(line for line in DESIGN.splitlines() if line.startswith(f"{group} ")))
     told = {*re.findall(r"--[a-z-]+", line), "--json", "--help"}
     shown = CliRunner().invoke(main.app, [command, "--help"], env={"COLUMNS": "200"}).output

@@ -26,6 +26,7 @@ QUIET = LinkStatistics(
     in_flight_bytes=0,
     wanted_blocks=0,
     is_paused=False,
+    is_choked=False,
     snubbed=False,
 )
 
@@ -48,6 +49,7 @@ def swarm(*links, **numbers):
         ({"in_flight_bytes": 1, "is_paused": True, "down_limit": 1e6}, "held back by our limit"),
         ({"wanted_blocks": 1}, "is sent to"),
         ({"wanted_blocks": 1, "in_flight_bytes": 1}, "trades with us"),
+        ({"is_choked": True}, "is choked: others come first"),
         ({"snubbed": True, "in_flight_bytes": 1}, "owes blocks and sends none"),
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 from p2psync.blocks.block import block_id
 from p2psync.manifest.entry import Entry, Kind
 from p2psync.store.folder_state import FolderState
+from p2psync.store.resume import holds_sample
 from p2psync.store.staging import wanted_slots
 
 BLOCKS = [b"first" * 1000, b"second" * 1000, b"third" * 1000]
@@ -44,6 +45,37 @@ def test_what_was_noted_need_not_come_again(crashed):
     root, staged = crashed
     assert staged.read_bytes().startswith(BLOCKS[0] + BLOCKS[1])
     assert reopened(root) == ([2], [True, True, False])
+
+
+def test_notes_are_not_believed_where_a_sample_of_the_blocks_is_wrong(crashed):
+    root, staged = crashed
+    with staged.open("r+b") as file:
+        file.write(b"X")
+    assert reopened(root) == ([0, 2], [False, True, False])
+
+
+def test_of_many_noted_blocks_only_a_sample_is_read(tmp_path):
+    blocks = [b"%d" % number * 1000 for number in range(100)]
+    entry = ENTRY._replace(
+        ids=b"".join(map(block_id, blocks)), lengths=b"".join(struct.pack(">I", len(b)) for b in blocks)
+    )
+    offsets = [sum(map(len, blocks[:number])) for number in range(101)]
+    path = tmp_path / "staged"
+    path.write_bytes(b"".join(blocks))
+    with path.open("r+b") as file:
+        wrong = set()
+        for slot in range(100):
+            file.seek(offsets[slot])
+            file.write(b"X")
+            file.flush()
+            if not holds_sample(file.fileno(), entry.ids, offsets, [True] * 100):
+                wrong.add(slot)
+            file.seek(offsets[slot])
+            file.write(blocks[slot][:1])
+            file.flush()
+        assert 5 <= len(wrong) <= 9
+        assert {0, 99} <= wrong
+        assert holds_sample(file.fileno(), entry.ids, offsets, [False] * 100)
 
 
 def test_notes_of_a_file_that_has_left_staging_are_not_believed(crashed):

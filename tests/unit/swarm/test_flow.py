@@ -2,7 +2,16 @@
 
 import pytest
 
-from p2psync.swarm.flow import MAX_WINDOW_BYTES, MIN_WINDOW_BYTES, START_WINDOW_BYTES, LifeWatch, PeerFlow, Pulse
+from p2psync.swarm.flow import (
+    LIMITED_WINDOW_BYTES,
+    LIMITED_WINDOW_S,
+    MAX_WINDOW_BYTES,
+    MIN_WINDOW_BYTES,
+    START_WINDOW_BYTES,
+    LifeWatch,
+    PeerFlow,
+    Pulse,
+)
 from p2psync.wire import limits
 
 
@@ -81,8 +90,9 @@ def test_time_in_which_we_did_not_read_is_nobodys_fault():
     assert not flow.is_overdue(100.1)
 
 
-def pulses(watch: LifeWatch, until: float, messages=lambda now: 0, payload=lambda now: 0) -> list[Pulse]:
-    return [watch.tick(now / 2, messages(now / 2), payload(now / 2)) for now in range(1, int(until * 2) + 1)]
+def pulses(watch: LifeWatch, until: float, messages=lambda now: 0, payload=lambda now: 0, sent=int) -> list[Pulse]:
+    times = [now / 2 for now in range(1, int(until * 2) + 1)]
+    return [watch.tick(now, messages(now), payload(now), sent(now)) for now in times]
 
 
 def test_a_silent_link_is_pinged_thrice_and_then_dead():
@@ -107,3 +117,24 @@ def test_a_probed_link_must_answer_soon():
     alive = LifeWatch(0.0)
     alive.probe(0.0)
     assert Pulse.DEAD not in pulses(alive, limits.PROBE_S + 1, messages=int)
+
+
+def test_who_only_listens_says_now_and_then_that_it_lives():
+    seen = pulses(LifeWatch(0.0), 40, payload=lambda now: int(now * 1e6), sent=lambda now: 0)
+    assert seen.count(Pulse.PING) == 40 // limits.IDLE_PING_S
+
+
+def test_who_hears_and_speaks_has_no_need_to_ask():
+    assert set(pulses(LifeWatch(0.0), 40, messages=int, sent=int)) == {Pulse.ALIVE}
+
+
+@pytest.mark.parametrize("measured", [False, True])
+def test_what_we_read_slowly_on_purpose_is_not_asked_for_far_ahead(measured):
+    flow = driven(10e6, 5)[0] if measured else PeerFlow(0.0)
+    free = flow.window_bytes
+    flow.limit_bytes_per_s = 200e3
+    assert flow.window_bytes == int(200e3 * LIMITED_WINDOW_S)
+    flow.limit_bytes_per_s = 10e3
+    assert flow.window_bytes == LIMITED_WINDOW_BYTES
+    flow.limit_bytes_per_s = 1e12
+    assert flow.window_bytes == free

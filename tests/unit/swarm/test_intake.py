@@ -4,8 +4,10 @@ import trio.testing
 from p2psync.blocks.block import block_id
 from p2psync.store.memory import MemoryStore
 from p2psync.store.threaded import ThreadedStore
-from p2psync.swarm.intake import BUDGET_BYTES, Intake
+from p2psync.swarm.intake import Intake
 from p2psync.swarm.link import Link, Shared
+
+BUDGET_BYTES = 32 << 20
 
 
 class Deaf:
@@ -25,7 +27,7 @@ class Silent:
 
 async def test_room_for_more_is_told_to_every_link_that_waits_for_it(nursery):
     store = MemoryStore()
-    intake = Intake(ThreadedStore(store, trio.CapacityLimiter(1)), Deaf())
+    intake = Intake(ThreadedStore(store, trio.CapacityLimiter(1)), Deaf(), BUDGET_BYTES)
     link = Link(Silent(), Shared(), number=1)
     blocks = [bytes([number]) * (4 << 20) for number in range(BUDGET_BYTES // (4 << 20))]
     for data in blocks:
@@ -40,7 +42,7 @@ async def test_room_for_more_is_told_to_every_link_that_waits_for_it(nursery):
 
 
 async def test_who_waits_for_room_waits_until_there_is_some(autojump_clock):
-    intake = Intake(ThreadedStore(MemoryStore(), trio.CapacityLimiter(1)), Deaf())
+    intake = Intake(ThreadedStore(MemoryStore(), trio.CapacityLimiter(1)), Deaf(), BUDGET_BYTES)
     data = bytes(4 << 20)
     for _ in range(BUDGET_BYTES // len(data)):
         intake.put(Link(Silent(), Shared(), number=1), block_id(data), data)

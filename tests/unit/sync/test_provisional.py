@@ -5,7 +5,7 @@ from itertools import pairwise
 import trio
 
 from p2psync.sync.events import Matched, PublishedHead
-from p2psync.sync.follower import Follower
+from p2psync.sync.follower import Follower, PullOptions
 from p2psync.sync.heads import NewestHead
 from p2psync.sync.provisional import FIRST_S, ShowTimes
 from p2psync.sync.publisher import Publisher
@@ -22,7 +22,9 @@ class Following:
         self.swarm = DirectSwarm(getter.folder.store)
         sharer.swarm.connect(self.swarm)
         newest = NewestHead(getter.folder.database, getter.keys)
-        self.follower = Follower(getter.folder, getter.keys, newest, self.swarm, self.matched.append, exact=exact)
+        self.follower = Follower(
+            getter.folder, getter.keys, newest, self.swarm, self.matched.append, PullOptions(exact=exact)
+        )
 
     async def until(self, is_so) -> None:
         with trio.fail_after(20):

@@ -1,4 +1,6 @@
-from p2psync.wire.buffers import KEPT_BYTES, MIN_BYTES, BufferPool
+from p2psync.wire.buffers import MIN_BYTES, BufferPool
+
+KEPT_BYTES = 32 << 20
 
 
 def test_a_buffer_that_nobody_looks_into_is_given_out_again():
@@ -29,7 +31,7 @@ def test_a_small_buffer_is_always_a_fresh_one():
 
 
 def test_a_pool_holds_on_to_a_limited_amount():
-    pool = BufferPool()
+    pool = BufferPool(KEPT_BYTES)
     held = [pool.take(KEPT_BYTES // 4) for _ in range(5)]
     held[-1][:5] = b"extra"
     held.clear()

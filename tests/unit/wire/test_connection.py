@@ -200,7 +200,7 @@ def test_a_stranger_that_has_not_said_hello_makes_us_keep_nothing(kind):
     connection.send(Hello())
     body = A + struct.pack(">II", 4, 0) if kind == Kind.PART else b""
     with pytest.raises(RemoteProtocolError, match="OPENING"):
-        feed(connection, frame(kind, body, length=1 if kind in (Kind.PING, Kind.PONG) else 100))
+        feed(connection, frame(kind, body, length=1 if kind in (Kind.PING, Kind.PONG, Kind.CHOKE) else 100))
 
 
 def test_the_dialler_may_not_speak_before_it_has_heard_the_other_side():

@@ -13,6 +13,7 @@ from p2psync.wire.messages import (
     Blocks,
     Bye,
     Cancel,
+    Choke,
     Farewell,
     Have,
     HeadOffer,
@@ -42,6 +43,7 @@ MESSAGES = {
     "ping": Ping(),
     "pong": Pong(),
     "bye": Bye(Farewell.CLOSING),
+    "choke": Choke(True),
     "peers": Peers([PeerAddress("10.0.0.2", 8000), PeerAddress("2001:db8::1", 8001)]),
     "packed": Packed(Kind.BLOCKS, 56, bytes.fromhex("28b52ffd20389d00005800000001aa000000106869020039b934400b")),
 }

@@ -1,0 +1,155 @@
+"""What one link's peer asked for, on its way from the store to the outbox."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import trio
+
+from p2psync.errors import StoreError
+from p2psync.ids import BlockId
+from p2psync.store.base import Payload
+from p2psync.store.threaded import ThreadedStore
+from p2psync.swarm.compressing import Compressing
+from p2psync.swarm.outbox import Outbox, PayloadMessage
+from p2psync.swarm.throttle import Throttle
+from p2psync.swarm.turnstile import Turnstile
+from p2psync.swarm.uploads import FrameSize, WantQueue, carried_bytes, frames
+from p2psync.wire.compression import pack
+from p2psync.wire.messages import Blocks, Cancel, Choke, Message, Missing, Packed, Part, Want, Wish, payload_bytes
+
+READ_IDS = 128
+"""Small blocks that one hop to the store reads."""
+
+
+class Serving:
+    """Answers a peer's wants, a frame at a time.
+
+    Args:
+        wants: Where they wait.
+        outbox: Where the answers go.
+        turnstile: Where each frame waits for its turn.
+        limit: What keeps us from sending faster than we may.
+        send: Queues a control message.
+
+    Attributes:
+        is_choked: Nothing is answered at present, and the peer has been told so.
+        compresses: The peer reads PACKED.
+    """
+
+    def __init__(
+        self, wants: WantQueue, outbox: Outbox, turnstile: Turnstile, limit: Throttle, send: Callable[[Message], None]
+    ) -> None:
+        self._wants = wants
+        self._outbox = outbox
+        self._turnstile = turnstile
+        self._limit = limit
+        self._send = send
+        self.is_choked = self.compresses = self._has_told_choked = False
+        self._turns: deque[int] = deque()
+        self._frame_size = FrameSize()
+        self._compressing = Compressing()
+        self._wanted = trio.Event()
+
+    def hear(self, message: Want | Wish | Cancel) -> None:
+        """Take note of what is wanted.
+
+        Raises:
+            RemoteProtocolError: The peer wants more at once than one peer may.
+        """
+        if isinstance(message, Cancel):
+            self._wants.drop(message.ids)
+        elif not self.is_choked:  # else it had not heard yet
+            (self._wants.wish if isinstance(message, Wish) else self._wants.want)(message.ids)
+            self._wanted.set()
+
+    def choke(self, choked: bool) -> None:
+        """Stop answering wants, those at hand too, or begin again; the peer is told."""
+        if choked == self.is_choked:
+            return
+        self.is_choked = choked
+        if choked:
+            self._wants.clear()
+            self._wanted.set()
+            return
+        if not self._has_told_choked:  # what it asked for is dropped all the same: it must ask again
+            self._send(Choke(True))
+        self._has_told_choked = False
+        self._send(Choke(False))
+
+    def sent(self, message: Message, wire_bytes: int, took_s: float) -> None:
+        """Take note that a message has left, if it was one of payload."""
+        if isinstance(message, Blocks | Part | Packed):
+            self._frame_size.sent(payload_bytes(message), took_s)
+            self._compressing.sent(wire_bytes, took_s)
+        if isinstance(message, PayloadMessage):
+            self._leave()
+
+    async def run(self, store: ThreadedStore) -> None:
+        """Answer, until cancelled."""
+        while True:
+            await self._wait_wants()
+            if not self._wants.has_wants:
+                await self._outbox.wait_idle()  # what is best to send is known best at the last moment
+            await self._enter()
+            await self._answer(store)
+
+    def end(self) -> None:
+        """Let others have the turns of what never left."""
+        while self._turns:
+            self._leave()
+
+    async def _answer(self, store: ThreadedStore) -> None:
+        ids = self._wants.first(READ_IDS, self._frame_size.limit_bytes)
+        payloads = await self._read(store, ids)
+        ids = ids[: len(payloads)]
+        self._wants.drop(ids)
+        self._wants.answered(payloads)
+        size = min(self._frame_size.limit_bytes, self._limit.quantum_bytes)
+        has_turn = True  # which ends when the frame has been written
+        for message in frames(ids, payloads, size):
+            if self.is_choked:
+                break
+            if not has_turn:
+                await self._enter()
+            await self._put(await self._compressed(store, message))
+            has_turn = False
+        if has_turn:
+            self._leave()
+
+    async def _enter(self) -> None:
+        self._turns.append(await self._turnstile.enter())
+
+    def _leave(self) -> None:
+        self._turnstile.leave(self._turns.popleft())
+
+    async def _wait_wants(self) -> None:
+        while not self._wants:
+            if self.is_choked and not self._has_told_choked:
+                await self._outbox.wait_idle()  # what is on its way comes first, so that nobody else is asked for it
+                self._tell_choked()
+            self._wanted = trio.Event()
+            await self._wanted.wait()
+
+    def _tell_choked(self) -> None:
+        if self.is_choked:
+            self._has_told_choked = True
+            self._send(Choke(True))
+
+    async def _put(self, message: PayloadMessage) -> None:
+        await self._outbox.put_payload(message)
+        began = trio.current_time()
+        await self._limit.pay(carried_bytes(message))
+        self._compressing.sent(0, trio.current_time() - began)
+
+    async def _compressed(self, store: ThreadedStore, message: Blocks | Part | Missing) -> PayloadMessage:
+        if isinstance(message, Missing) or not self.compresses or not self._compressing.wants():
+            return message
+        packed = await store.compute(pack, message)
+        return packed if self._compressing.is_worthwhile(packed.length, len(packed.data)) else message
+
+    @staticmethod
+    async def _read(store: ThreadedStore, ids: Sequence[BlockId]) -> Sequence[Payload | None]:
+        try:
+            return await store.read(ids)
+        except StoreError:
+            return [None] * len(ids)  # the peer may find them elsewhere; whoever writes will say what is wrong here
