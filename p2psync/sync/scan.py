@@ -105,6 +105,10 @@ def scan_folder(
     return scan.report
 
 
+class _ChangingError(Exception):
+    """The file that is being read is being written to."""
+
+
 class _Scan:
     def __init__(
         self,
@@ -119,7 +123,8 @@ class _Scan:
         self._policy = policy
         self._progress = progress
         self._began_ns = policy.now_ns()
-        self._hasher = FileHasher(policy.gear_seed, pool, policy.checkpoint, folder.memory.segment_bytes)
+        self._reading: tuple[int, os.stat_result] | None = None
+        self._hasher = FileHasher(policy.gear_seed, pool, self._checkpoint, folder.memory.segment_bytes)
         self._recorder = IndexRecorder(
             folder.database,
             folder.index,
@@ -265,24 +270,41 @@ class _Scan:
             if not stat.S_ISREG(before.st_mode):  # something else has just taken its place
                 self.report.unsettled.add(directory)
                 return None
+            self._reading = file, before
             cut, ids, lengths = self._blocks(file, before, entry_key(directory, name), local)
-            after = os.fstat(file)
-        finally:
-            os.close(file)
-        if (before.st_size, before.st_mtime_ns, before.st_ctime_ns) != (
-            after.st_size, after.st_mtime_ns, after.st_ctime_ns,
-        ):  # fmt: skip
+            self._check_at_rest()
+        except _ChangingError:
             # Being written to. What is published stays what it was, until a scan finds the file at rest.
             self.report.unsettled.add(directory)
             return None
-        mode = stat.S_IMODE(after.st_mode) & 0o777
-        return Entry(directory, name, Kind.FILE, clamped_mtime_ns(after), mode, cut, ids, lengths), after
+        finally:
+            self._reading = None
+            os.close(file)
+        mode = stat.S_IMODE(before.st_mode) & 0o777
+        return Entry(directory, name, Kind.FILE, clamped_mtime_ns(before), mode, cut, ids, lengths), before
+
+    def _checkpoint(self) -> None:
+        self._policy.checkpoint()
+        self._check_at_rest()
+
+    def _check_at_rest(self) -> None:
+        """Give up a file that is being written to as soon as that shows, not when all of it has been read."""
+        if self._reading is not None:
+            file, before = self._reading
+            now = os.fstat(file)
+            if (before.st_size, before.st_mtime_ns, before.st_ctime_ns) != (
+                now.st_size,
+                now.st_mtime_ns,
+                now.st_ctime_ns,
+            ):
+                raise _ChangingError
 
     def _blocks(
         self, file: int, status: os.stat_result, key: bytes, local: LocalFile | None
     ) -> tuple[int, bytes, bytes]:
         """Return (cut, packed ids, packed lengths) of an open file."""
-        if local is None and status.st_size >= LEAST_BYTES:
+        is_new = local is None or local.entry.kind is not Kind.FILE
+        if is_new and status.st_size >= LEAST_BYTES:
             known = moved_from(file, status, self._index, self._policy.gear_seed)
             if known is not None:
                 return known.cut, known.ids, known.lengths

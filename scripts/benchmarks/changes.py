@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks import rivals
 from benchmarks.data import big_folder, count_files, empty_folder, forget_state
 from benchmarks.p2psync_run import start_share, start_sync
 from benchmarks.report import OURS, Figures, Goal, Report, Settings, take_turns
@@ -34,11 +35,20 @@ def run(settings: Settings) -> Report:
             figures |= sharer.figures("sender") | follower.figures("receiver")
         return figures
 
-    runs = take_turns({OURS: measure}, settings.runs)
+    def rsync() -> Figures:
+        """Send the insertion alone, as rsync does when it is called after the change."""
+        source, target = empty_folder(settings, "source"), empty_folder(settings)
+        for folder in (source, target):
+            shutil.copyfile(original / "big.bin", folder / "big.bin")
+        _insert_in_front(source / "big.bin")
+        return {"inserted_s": rivals.rsync(source, target, settings.data)["transfer_s"]}
+
+    runs = take_turns({OURS: measure, "rsync": rsync}, settings.runs)
     for name in ("source", "target"):
         empty_folder(settings, name)
     forget_state(original)
     goals = (
+        Goal("inserted_s", 0.4, "rsync"),
         Goal("inserted_fetched_bytes", FEW_BLOCKS_BYTES),
         Goal("inner_fetched_bytes", FEW_BLOCKS_BYTES),
         Goal("renamed_fetched_bytes", 0),
@@ -51,7 +61,6 @@ def run(settings: Settings) -> Report:
 def _changes(source: Path, appended: int) -> dict[str, Callable[[], None]]:
     """Return the changes in the order in which they are made."""
     path = source / "folder" / "big.bin"
-    beside = source.parent / "inserted"
 
     def inner() -> None:
         with path.open("r+b") as file:
@@ -63,21 +72,23 @@ def _changes(source: Path, appended: int) -> dict[str, Callable[[], None]]:
             for _ in range(0, appended, 1 << 24):
                 file.write(os.urandom(min(appended, 1 << 24)))
 
-    def insert() -> None:
-        with path.open("rb") as old, beside.open("wb") as new:
-            new.write(b"five!")
-            shutil.copyfileobj(old, new, 1 << 24)
-        os.replace(beside, path)
-
     return {
         "renamed": lambda: path.rename(source / "folder" / "other.bin"),
         "renamed_back": lambda: (source / "folder" / "other.bin").rename(path),
         "directory_renamed": lambda: (source / "folder").rename(source / "other"),
         "directory_renamed_back": lambda: (source / "other").rename(source / "folder"),
         "inner": inner,
-        "inserted": insert,
+        "inserted": lambda: _insert_in_front(path),
         "appended": append,
     }
+
+
+def _insert_in_front(path: Path) -> None:
+    beside = path.parents[2] / "inserted"  # outside of the folder, for half a file is no change to be seen
+    with path.open("rb") as old, beside.open("wb") as new:
+        new.write(b"five!")
+        shutil.copyfileobj(old, new, 1 << 24)
+    os.replace(beside, path)
 
 
 def _measured(name: str, change: Callable[[], None], follower: Watched) -> Figures:

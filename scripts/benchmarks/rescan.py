@@ -18,4 +18,4 @@ def run(settings: Settings) -> Report:
     facts = {"first_ready_s": first_s, **count_files(tree)}
     for folder in (tree, small):
         forget_state(folder)
-    return Report("rescan", "an unchanged folder shared again", runs, (Goal("rescan_s", 1.5),), facts)
+    return Report("rescan", "an unchanged folder shared again", runs, (Goal("rescan_s", 1.0),), facts)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.data import empty_folder, forget_state, small_folder
 from benchmarks.p2psync_run import PROGRAM, share_and_get, time_until_ready
-from benchmarks.report import OURS, Figures, Report, Settings, take_turns
+from benchmarks.report import OURS, Figures, Goal, Report, Settings, take_turns
 
 LAUNCHER = Path(__file__).parents[1] / "p2psync"
 TIMES = 5
@@ -30,7 +30,9 @@ def run(settings: Settings) -> Report:
             "get_s": got["transfer_s"],
         }
 
-    return Report("start", "from the start of the program to its answer", take_turns({OURS: measure}, settings.runs))
+    goals = (Goal("version_s", 0.25), Goal("ready_again_s", 0.6))
+    runs = take_turns({OURS: measure}, settings.runs)
+    return Report("start", "from the start of the program to its answer", runs, goals)
 
 
 def _least_s(*command: str | Path) -> float:

@@ -97,3 +97,13 @@ def test_another_file_of_the_same_content_is_read(a):
     (a.root / "copy").write_bytes(noise(1))
     a.publish()
     assert a.report.hashed_bytes == SIZE
+
+
+async def test_a_name_that_was_there_before_is_no_hindrance(a, tmp_path):
+    for old, new in (("d/file", "other"), ("other", "d/file")):
+        inode(a.root / old)
+        os.rename(a.root / old, a.root / new)
+        assert a.publish() is not None
+        assert a.report.hashed_bytes == 0
+        inode(a.root / new)
+        a.scan()
