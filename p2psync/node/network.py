@@ -22,10 +22,11 @@ from p2psync.sharelink import TrackerTiers
 from p2psync.store.database import Database
 from p2psync.store.folder_state import FolderState
 from p2psync.store.threaded import ThreadedStore
+from p2psync.swarm.context import SwarmContext
 from p2psync.swarm.endpoint import Endpoint, Membership
 from p2psync.swarm.heads import JudgedHead
 from p2psync.swarm.secure_stream import SecureStream
-from p2psync.swarm.swarm import Swarm, SwarmContext
+from p2psync.swarm.swarm import Swarm
 from p2psync.swarm.tcp import bound_addresses, open_listeners, reachable_addresses
 from p2psync.sync.heads import NewestHead
 

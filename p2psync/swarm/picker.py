@@ -7,70 +7,29 @@ too, is wished for instead: the seed sends it in its own order, which gives each
 
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import count, islice
 
 from p2psync.blocks.need import Run
 from p2psync.ids import BlockId
+from p2psync.swarm.debts import DUPLICATE_GAIN, UNMEASURED_RATE_BYTES_PER_S, Debtor, Debts, is_quicker
 from p2psync.swarm.holdings import Grown, Holdings
 from p2psync.swarm.pool import PAGES_RARITY, Pool
 from p2psync.swarm.tasks import Job, Task, Wanted, Written
-from p2psync.wire import limits
+from p2psync.swarm.wishes import Wishes
 
 MISSING_RETRY_S = 20.0
 """A peer that said MISSING is asked for the same block again after this, if nobody else has it."""
-DUPLICATE_GAIN = 2.0
-"""A task is asked a second time only if the idle peer would be so many times earlier."""
-DUPLICATE_MARGIN_S = 0.25
-"""And by this much: below it the duplicate is mostly waste."""
-UNMEASURED_PATIENCE_S = 2.0
-"""A peer without a measured rate is taken to be prompt for so long; the next one asked instead for half of it."""
-UNMEASURED_RATE_BYTES_PER_S = 1 << 20
-MUTE_BYTES_PER_S = limits.LIFE_SIGN_BYTES / limits.SNUB_S
-"""Whoever owes and sends less is on the way to being snubbed."""
 UNKNOWN_LENGTH = 32 << 10
 """What a page is taken to have until it is here."""
 PAGES_PER_TASK = 16
-WISHED_TASKS = 1024
-"""Tasks that are wished for at one peer: enough that it always finds some that it has sent to nobody."""
 STEAL_MARGIN_S = 0.1
+"""What another would send later by less is left to it."""
 STOLEN_LOOK_AT = 8
+"""Of what a peer owes, so many of the last are thought of."""
 UNDER_WAY_TASKS = 2
-PORTION_BLOCKS = 16
-"""What is wished for is divided among seeds by so many blocks of a page."""
+"""The first that a peer owes may be on their way already: taking them over would bring them twice."""
 LOOK_AT = 64
 """Tasks of a peer among which the rarest is looked for: as good as all, at a bounded price."""
-
-
-@dataclass(eq=False, slots=True)
-class _Peer:
-    tasks: dict[Task, None] = field(default_factory=dict)
-    in_flight_bytes: int = 0
-    in_flight_blocks: int = 0
-    rate_bytes_per_s: float = 0.0
-    name: bytes = b""
-    deals: bool = False
-    """It sends what is wished for in an order of its own."""
-    snubbed: bool = False
-    mute: bool = False
-    """It was asked, sent next to nothing, and another peer was asked instead."""
-    fruitless_at: int = -1
-    """The state of the pool in which nothing was found for it."""
-
-    @property
-    def remaining_s(self) -> float:
-        """When it will have sent all that it owes, if it goes on as it did."""
-        return self.in_flight_bytes / (self.rate_bytes_per_s or UNMEASURED_RATE_BYTES_PER_S)
-
-    @property
-    def sends(self) -> bool:
-        """What it owes is on its way."""
-        return self.rate_bytes_per_s >= MUTE_BYTES_PER_S
-
-    @property
-    def is_doubtful(self) -> bool:
-        """It is asked only for what nobody else has."""
-        return self.snubbed or self.mute
 
 
 class Picker:
@@ -78,11 +37,15 @@ class Picker:
 
     A block is unassigned, then in flight, then received, then written and forgotten; `missing`, `release` and `refetch`
     lead back.
+
+    Attributes:
+        wishes: What is left to seeds to send when they like.
     """
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
-        self._peers: dict[int, _Peer] = {}
+        self._debts = Debts()
+        self._peers = self._debts.peers
         self._holdings: dict[int, Holdings] = {}
         self._pool = Pool(self._holdings)
         self._tasks: dict[BlockId, Task] = {}
@@ -90,8 +53,7 @@ class Picker:
         self._jobs: set[Job] = set()
         self._changes = 0
         self._numbers = count()
-        self._lacked: dict[BlockId, bool] = {}
-        """Whether some linked peer lacks something of a root; forgotten whenever that may change."""
+        self.wishes = Wishes(self._pool, self._debts, self._holdings, self._serves, self._from_somewhere)
 
     # --- peers --------------------------------------------------------------------------------------------------------
 
@@ -104,9 +66,9 @@ class Picker:
             name: What everybody calls the peer: all divide what they wish for among several seeds alike.
             deals: It takes wishes.
         """
-        self._peers[peer] = _Peer(name=name, deals=deals)
+        self._peers[peer] = Debtor(name=name, deals=deals)
         self._holdings[peer] = holdings
-        self._lacked.clear()
+        self.wishes.holdings_changed()
 
     def drop_peer(self, peer: int) -> None:
         """A link is down; what it owed is unassigned again."""
@@ -137,7 +99,7 @@ class Picker:
         """A peer withdrew something, offered a head, became complete, or is gone; return what it need not send."""
         self._changes += 1
         self._pool.holdings_shrank(peer)
-        self._lacked.clear()
+        self.wishes.holdings_changed()
         unwished: list[BlockId] = []
         for task in list(self._pool.wished_at(peer)):
             if task.job.root not in self._holdings[peer].complete:
@@ -161,18 +123,20 @@ class Picker:
     def begin(self, job: Job) -> None:
         """Until the job is finished or forgotten, more may be added to it."""
         self._jobs.add(job)
+        self.wishes.is_in_order = any(each.in_order for each in self._jobs)
 
     def forget(self, job: Job) -> dict[int, list[BlockId]]:
         """Drop a job with all its tasks; return what to cancel at whom."""
         cancels: dict[int, list[BlockId]] = {}
         self._jobs.discard(job)
+        self.wishes.is_in_order = any(each.in_order for each in self._jobs)
         ids = [id_ for id_, task in self._tasks.items() if task.job is job]
         for task in {self._tasks[id_]: None for id_ in ids}:
             if not task.wanted:
                 continue  # all received: nobody owes it, and who sent it may be gone
             for peer in task.peers:
                 cancels.setdefault(peer, []).extend(task.wanted)
-                self._disown(peer, task)
+                self._debts.forgive(peer, task)
             if task.wished_at is not None:
                 cancels.setdefault(task.wished_at, []).extend(task.wanted)
             if not task.peers:
@@ -199,7 +163,7 @@ class Picker:
         state = self._peers[peer]
         if state.fruitless_at == self._changes:
             return []
-        if self._is_in_order:
+        if self.wishes.is_in_order:
             choice = self._next_in_order(peer, now)
         else:
             choice = self._rarest(peer, now) or self._rarest_announced(peer, now)
@@ -208,47 +172,7 @@ class Picker:
             return []
         task = self._split(choice, limit_bytes)
         task.job.unassigned -= len(task.wanted)
-        return self._assign(peer, task, now)
-
-    def wishes(self, peer: int) -> bool:
-        """Say whether something is wished for at a peer."""
-        return bool(self._pool.wished_at(peer))
-
-    def wish(self, peer: int, limit_blocks: int, now: float) -> list[BlockId]:
-        """Choose what a peer may send in an order of its own, if it deals and others are after the same manifest."""
-        if not self._deals(peer) or not self._pool.unheld:
-            return []
-        wished = self._pool.wished_at(peer)
-        room = min(limits.WANTED_IDS, limit_blocks) - sum([len(task.wanted) for task in wished])
-        if len(wished) > WISHED_TASKS // 2 or room <= 0:
-            return []
-        mine = self._portion(peer, self._from_somewhere(self._pool.unheld))
-        ids: list[BlockId] = []
-        for task in mine[: WISHED_TASKS - len(wished)]:
-            if len(ids) < room and self._serves(peer, task, now):
-                task.asked_at = now
-                self._pool.wish(task, peer)
-                ids += task.wanted
-        return ids
-
-    def take_over(self, peer: int, now: float) -> tuple[list[BlockId], dict[int, list[BlockId]]]:
-        """Let a dealer that has nothing to do have wishes of another's: its own portion, else half.
-
-        The last one is taken only from who has had it for long. Returns them, and whom to cancel them at.
-        """
-        if not self._deals(peer) or self._pool.unheld or self._pool.wished_at(peer):
-            return [], {}
-        other = max(self._peers, key=lambda each: len(self._pool.wished_at(each)))
-        tasks = list(self._pool.wished_at(other))
-        if len(tasks) == 1 and now - tasks[0].asked_at < UNMEASURED_PATIENCE_S:
-            return [], {}
-        ids: list[BlockId] = []
-        for task in self._portion(peer, tasks) or tasks[len(tasks) // 2 :]:
-            if self._serves(peer, task, now):
-                task.asked_at = now
-                self._pool.wish(task, peer)
-                ids += task.wanted
-        return ids, {other: ids} if ids else {}
+        return self._debts.assign(peer, task, now)
 
     def steal(self, peer: int, now: float) -> tuple[list[BlockId], dict[int, list[BlockId]]]:
         """Let an idle peer have what another was asked for last and will take much longer for.
@@ -256,7 +180,7 @@ class Picker:
         Returns it, and where to cancel it.
         """
         mine = self._peers[peer]
-        if mine.is_doubtful or self._is_dealing(peer):
+        if mine.is_doubtful or self.wishes.is_dealing(peer):
             return [], {}
         rate = mine.rate_bytes_per_s or UNMEASURED_RATE_BYTES_PER_S
         owing = [each for each in self._peers if len(self._peers[each].tasks) > UNDER_WAY_TASKS]
@@ -267,9 +191,9 @@ class Picker:
                 if state.remaining_s < DUPLICATE_GAIN * needed_s + STEAL_MARGIN_S:
                     break
                 if len(task.peers) == 1 and victim != peer and not task.job.pages and self._serves(peer, task, now):
-                    self._disown(victim, task)
+                    self._debts.forgive(victim, task)
                     task.peers.clear()
-                    return self._assign(peer, task, now), {victim: list(task.wanted)}
+                    return self._debts.assign(peer, task, now), {victim: list(task.wanted)}
         return [], {}
 
     def duplicate(self, peer: int, now: float) -> list[BlockId]:
@@ -285,14 +209,14 @@ class Picker:
             if number == task.peers[-1]
             and not any(self._peers[earlier].sends for earlier in task.peers[:-1])
             and self._serves(peer, task, now)
-            and _is_quicker(mine, state, task, now)
+            and is_quicker(mine, state, task, now)
         ]
         if not candidates:
             return []
         chosen = min(candidates, key=lambda task: task.asked_at)
         for slower in chosen.peers:
             self._peers[slower].mute = not self._peers[slower].sends
-        return self._assign(peer, chosen, now)
+        return self._debts.assign(peer, chosen, now)
 
     # --- what comes of it ---------------------------------------------------------------------------------------------
 
@@ -305,11 +229,13 @@ class Picker:
         self._received[id_] = wanted
         owing = list(task.peers)
         for other in owing:
-            self._repaid(other, task, wanted)
+            self._debts.repay(other, task, wanted)
         if not owing:
             task.job.unassigned -= 1
             self._pool.shrink(task, wanted)
-            owing = [] if task.wished_at is None else [task.wished_at]
+            if task.wished_at is not None:
+                owing = [task.wished_at]
+                self._changes += not self.wishes.has(task.wished_at)  # it may be asked for the rest now
         return [other for other in owing if other != peer]
 
     def written(self, id_: BlockId) -> Written | None:
@@ -334,13 +260,13 @@ class Picker:
         if task is None or id_ not in task.wanted or peer not in (*task.peers, task.wished_at):
             return
         if len(task.peers) > 1:  # the other peer still owes all of it
-            self._disown(peer, task)
+            self._debts.forgive(peer, task)
             task.peers.remove(peer)
             task.refused[peer] = now + MISSING_RETRY_S
             return
         wanted = task.wanted.pop(id_)
         if task.peers:
-            self._repaid(peer, task, wanted)
+            self._debts.repay(peer, task, wanted)
         else:
             task.job.unassigned -= 1
             self._pool.shrink(task, wanted)
@@ -352,7 +278,7 @@ class Picker:
         ids: list[BlockId] = []
         for task in list(self._peers[peer].tasks):
             ids += task.wanted
-            self._disown(peer, task)
+            self._debts.forgive(peer, task)
             task.peers.remove(peer)
             if not task.peers:
                 self._pool_task(task)
@@ -379,7 +305,7 @@ class Picker:
     def _rarest(self, peer: int, now: float) -> Task | None:
         """Find a page, or what a peer with the whole manifest serves best."""
         # While it has something to deal out, others send what they hold too.
-        asks_for_rest = bool(self._holdings[peer].complete) and not self._is_dealing(peer)
+        asks_for_rest = bool(self._holdings[peer].complete) and not self.wishes.is_dealing(peer)
         for rarity, tasks in self._pool.rarest_first():
             if rarity != PAGES_RARITY and not asks_for_rest:
                 return None
@@ -387,10 +313,6 @@ class Picker:
                 if self._serves(peer, task, now):
                     return task
         return None
-
-    @property
-    def _is_in_order(self) -> bool:
-        return any(job.in_order for job in self._jobs)
 
     def _next_in_order(self, peer: int, now: float) -> Task | None:
         """Find what a peer serves of what was added first; pages come before all else."""
@@ -414,26 +336,6 @@ class Picker:
         start = 0 if self._all_complete() else self._rng.randrange(len(tasks))
         yield from islice(tasks, start, None)
         yield from islice(tasks, start)
-
-    def _is_dealing(self, peer: int) -> bool:
-        return self._deals(peer) and bool(self._pool.unheld or self._pool.wished_at(peer))
-
-    def _portion(self, peer: int, tasks: Iterable[Task]) -> list[Task]:
-        """Return what one of the seeds is wished to send first; all who wish divide it alike."""
-        seeds = sorted((self._peers[each].name, each) for each in self._peers if self._deals(each))
-        at = seeds.index((self._peers[peer].name, peer))
-        return [task for task in tasks if _portion_number(task) % len(seeds) == at]
-
-    def _deals(self, peer: int) -> bool:
-        """Say whether a peer may be told wishes: it has all, somebody else has not, and the order is left to it."""
-        if self._is_in_order or not self._peers[peer].deals:
-            return False
-        for root in self._holdings[peer].complete:
-            if root not in self._lacked:
-                self._lacked[root] = any(root not in holdings.complete for holdings in self._holdings.values())
-            if self._lacked[root]:
-                return True
-        return False
 
     def _all_complete(self) -> bool:
         return all(holdings.complete for holdings in self._holdings.values())
@@ -467,41 +369,3 @@ class Picker:
         self._tasks.update(dict.fromkeys(ids, part))
         self._pool.add(task)
         return part
-
-    def _assign(self, peer: int, task: Task, now: float) -> list[BlockId]:
-        state = self._peers[peer]
-        task.asked_at = now
-        task.peers.append(peer)
-        state.tasks[task] = None
-        state.in_flight_bytes += task.size_bytes
-        state.in_flight_blocks += len(task.wanted)
-        return list(task.wanted)
-
-    def _repaid(self, peer: int, task: Task, wanted: Wanted) -> None:
-        state = self._peers[peer]
-        state.in_flight_bytes -= wanted.length
-        state.in_flight_blocks -= 1
-        if not task.wanted:
-            del state.tasks[task]
-
-    def _disown(self, peer: int, task: Task) -> None:
-        state = self._peers[peer]
-        del state.tasks[task]
-        state.in_flight_bytes -= task.size_bytes
-        state.in_flight_blocks -= len(task.wanted)
-
-
-def _portion_number(task: Task) -> int:
-    """Return a number that all peers have alike for about the same blocks."""
-    position = next(iter(task.wanted.values())).position
-    return task.page[0] + position // PORTION_BLOCKS
-
-
-def _is_quicker(mine: _Peer, other: _Peer, task: Task, now: float) -> bool:
-    if other.rate_bytes_per_s:
-        remaining_s = other.in_flight_bytes / other.rate_bytes_per_s
-    else:
-        patience_s = 0.0 if other.mute else UNMEASURED_PATIENCE_S / 2 ** (len(task.peers) - 1)
-        remaining_s = 0.0 if now - task.asked_at < patience_s else float("inf")
-    needed_s = task.size_bytes / (mine.rate_bytes_per_s or UNMEASURED_RATE_BYTES_PER_S)
-    return remaining_s > DUPLICATE_GAIN * needed_s + DUPLICATE_MARGIN_S

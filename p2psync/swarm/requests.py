@@ -34,7 +34,6 @@ class Asked:
     flow: PeerFlow
     deals: bool
     is_open: Callable[[], bool]
-    chokes: bool = False
 
 
 class Requests:
@@ -47,6 +46,7 @@ class Requests:
     def __init__(self, rng: random.Random) -> None:
         self.picker = Picker(rng)
         self._links: dict[int, Asked] = {}
+        self._chokers: set[int] = set()
         self._letters: list[Letter] = []
 
     def collect(self) -> list[Letter]:
@@ -64,6 +64,7 @@ class Requests:
     def link_down(self, number: int, now: float) -> None:
         """What a link owed is asked from others."""
         del self._links[number]
+        self._chokers.discard(number)
         self.picker.drop_peer(number)
         self.refill_all(now)
 
@@ -79,9 +80,11 @@ class Requests:
 
     def choked(self, number: int, now: float, *, chokes: bool) -> None:
         """A peer answers nothing any more, and has dropped what it was asked for; or it answers again."""
-        self._links[number].chokes = chokes
         if chokes:
+            self._chokers.add(number)
             self.picker.release(number)
+        else:
+            self._chokers.discard(number)
         self.refill_all(now)
 
     # --- answers ------------------------------------------------------------------------------------------------------
@@ -111,7 +114,7 @@ class Requests:
     def tick(self, number: int, payload_bytes: int, now: float, *, is_paused: bool) -> bool:
         """Measure a link, snub it if it does not send what it owes; return False if it is to be ended."""
         flow, picker = self._links[number].flow, self.picker
-        flow.tick(now, payload_bytes, owing=picker.in_flight(number)[0] > 0 or picker.wishes(number))
+        flow.tick(now, payload_bytes, owing=picker.in_flight(number)[0] > 0 or picker.wishes.has(number))
         if is_paused:
             flow.excuse(now)
         if flow.is_stalled(now):
@@ -140,7 +143,7 @@ class Requests:
     def _refill(self, number: int, now: float) -> None:
         """Ask a link for as much as its window has room for, once a quarter of it is free."""
         link = self._links[number]
-        if link.chokes or not link.is_open():
+        if number in self._chokers or not link.is_open():
             return
         wished = self._wish(number, now)
         wanted = self._want(number, link.flow.window_bytes, now)
@@ -149,9 +152,9 @@ class Requests:
 
     def _wish(self, number: int, now: float) -> list[BlockId]:
         picker = self.picker
-        ids = picker.wish(number, limits.WANTED_IDS - picker.in_flight(number)[1], now)
+        ids = picker.wishes.wish(number, limits.WANTED_IDS - picker.in_flight(number)[1], now)
         if not ids and not picker.in_flight(number)[0]:
-            ids, unneeded = picker.take_over(number, now)
+            ids, unneeded = picker.wishes.take_over(number, now)
             self.cancel(unneeded)
         self._post(number, Wish, ids)
         return ids

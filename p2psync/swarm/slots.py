@@ -12,7 +12,9 @@ tenth of the line holds up the others (simulated: 1.38 of the bound instead of 1
 START_FRAME_S = 0.03
 PATIENCE = 2.0
 """A frame counts for so many times as long as frames take."""
-_NEW_SHARE = 1 / 16
+_SHARE_IF_LONGER = 1 / 64
+_SHARE_IF_SHORTER = 1 / 8
+"""How long frames take is measured by the quick ones: half of the receivers may be slow."""
 
 
 class Slots:
@@ -37,5 +39,5 @@ class Slots:
 
     def end(self, number: int, now: float) -> None:
         """A frame has left, or never will."""
-        took_s = now - self._begun.pop(number)
-        self._frame_s += _NEW_SHARE * (min(took_s, 2 * PATIENCE * self._frame_s) - self._frame_s)
+        longer_s = min(now - self._begun.pop(number), 2 * PATIENCE * self._frame_s) - self._frame_s
+        self._frame_s += longer_s * (_SHARE_IF_LONGER if longer_s > 0 else _SHARE_IF_SHORTER)

@@ -1,25 +1,24 @@
 """One folder's swarm: its links, what they offer, what is asked of them; fetches blocks and exchanges heads."""
 
 import random
-from collections.abc import AsyncIterable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterable, Mapping, Sequence
 from itertools import count
 
 import trio
 
 from p2psync.blocks.need import PageHolding, Run
-from p2psync.budget import DEFAULT_MEMORY, MemoryBudget
 from p2psync.errors import IntegrityError, RemoteProtocolError
 from p2psync.ids import BlockId, DeviceId, PeerAddress
 from p2psync.store.threaded import ThreadedStore
 from p2psync.swarm.acquaintances import Acquaintances
 from p2psync.swarm.choking import Choking
+from p2psync.swarm.context import SwarmContext
 from p2psync.swarm.describe import describe_link
-from p2psync.swarm.dialler import Dial, Dialler
+from p2psync.swarm.dialler import Dialler
 from p2psync.swarm.downloads import Downloads
 from p2psync.swarm.duplicates import surplus_link
 from p2psync.swarm.flow import Pulse
-from p2psync.swarm.heads import HeadQueue, JudgedHead
+from p2psync.swarm.heads import HeadQueue
 from p2psync.swarm.link import Link, Shared, Stream
 from p2psync.swarm.offer import Offer, announce_delay_s
 from p2psync.swarm.pace import Pace
@@ -29,11 +28,9 @@ from p2psync.swarm.statistics import (
     LinkDown,
     LinkUp,
     PeerBanned,
-    SwarmEvent,
     SwarmStatistics,
 )
 from p2psync.swarm.tasks import Written
-from p2psync.swarm.throttle import Limits
 from p2psync.wire import limits
 from p2psync.wire.buffers import BufferPool
 from p2psync.wire.messages import (
@@ -55,34 +52,6 @@ TICK_S = 0.5
 
 TELL_COMPLETE_S = 2.0
 """Peers that have everything hear so rarely what we hold: for people to see how far we are."""
-
-
-@dataclass(frozen=True, slots=True)
-class SwarmContext:
-    """What a swarm is given from outside.
-
-    Attributes:
-        device: Who we are.
-        judge: Checks a head's signature and says how it compares with the newest that this folder has seen; raises
-            IntegrityError or RemoteProtocolError for what no honest peer sends.
-        dial: Connects to an address and authenticates.
-        on_event: Hears what happens; must not block.
-        listen_port: Where we accept links, 0 if nowhere.
-        agent: Name and version of this program.
-        memory: What received payload may take.
-        limits: How fast its links may be.
-        reciprocal: The members are strangers: who gives is served first.
-    """
-
-    device: DeviceId
-    judge: Callable[[bytes], JudgedHead]
-    dial: Dial
-    on_event: Callable[[SwarmEvent], None] = lambda event: None
-    listen_port: int = 0
-    agent: str = "p2psync"
-    limits: Limits = field(default_factory=Limits)
-    memory: MemoryBudget = DEFAULT_MEMORY
-    reciprocal: bool = False
 
 
 class Swarm:

@@ -28,8 +28,7 @@ class Follower:
 
     def matched_at(self, root: str) -> float:
         """Wait until it has what a root names; return when that was."""
-        at, event = self.watched.wait_event("matched", lambda event: event["root"] == root)
-        del event
+        at, _ = self.watched.wait_event("matched", fits=lambda event: event["root"] == root)
         return self.watched.started_at + at
 
 
@@ -70,7 +69,7 @@ class LabShare:
     def publish(self, change: Callable[[Path], None]) -> tuple[float, str]:
         """Change the folder; return when that was published, and its root."""
         change(self.folder)
-        at, event = self.watched.wait_event("published", lambda event: event["root"] != self.root)
+        at, event = self.watched.wait_event("published", fits=lambda event: event["root"] != self.root)
         self.root = str(event["root"])
         return self.watched.started_at + at, self.root
 

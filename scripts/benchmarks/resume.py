@@ -61,7 +61,7 @@ def _first_fetch(getter: Watched) -> float:
     """Return the seconds from the start of a getter to its first news of bytes fetched."""
     number = 0
     while True:
-        at, progress = getter.wait_event("progress", number)
+        at, progress = getter.wait_event("progress", number=number)
         if progress["fetched_bytes"]:
             return at
         number += 1

@@ -1,6 +1,7 @@
 """One share and many followers, each on a line of its own rate; the unit is the time that one follower alone takes.
 
-Needs root and iproute2. Cases other than `eight` are chosen with `--case`.
+Needs root and iproute2. Cases other than `eight` are chosen with `--case`; `chart` draws `swarm.svg` into the scratch
+folder: time against the number of getters.
 """
 
 import math
@@ -14,7 +15,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from benchmarks import swarm_rivals
+from benchmarks import swarm_chart, swarm_rivals
 from benchmarks.lab import LabHost, room
 from benchmarks.lab_swarm import LabShare, put, wait_all
 from benchmarks.report import OURS, Figures, Goal, Report, Settings, take_turns
@@ -23,6 +24,7 @@ SIZE_BYTES = 128 << 20
 MBIT_PER_S = 100.0
 GETTERS = 8
 PIECE_BYTES = 1 << 20
+COUNTS = (1, 2, 4, 8)
 
 
 def run(settings: Settings) -> Report:
@@ -31,7 +33,12 @@ def run(settings: Settings) -> Report:
     if case is _eight:
         rivals = swarm_rivals.available()
         programs |= {name: partial(_rival, rival, settings) for name, rival in rivals.items()}
+    if settings.case == "chart":
+        rivals = swarm_rivals.available()
+        programs |= {name: partial(_rival_by_count, rival, settings) for name, rival in rivals.items()}
     runs = take_turns(programs, settings.runs)
+    if settings.case == "chart":
+        swarm_chart.draw(runs, COUNTS, _size(settings) * 8 / (_rate(settings) * 1e6), settings.data / "swarm.svg")
     shutil.rmtree(_place(settings), ignore_errors=True)
     facts = {"mbit_per_s": _rate(settings)}
     name = f"swarm-{settings.case}" if settings.case else "swarm"
@@ -40,13 +47,15 @@ def run(settings: Settings) -> Report:
 
 def _rival(rival: swarm_rivals.Rival, settings: Settings) -> Figures:
     """Let a rival do the same: one getter alone, then all together."""
-    found = {}
-    for what, getters in (("alone_s", 1), ("last_s", GETTERS)):
-        with suppress(FileNotFoundError):
-            shutil.rmtree(_place(settings))
-        with room([_rate(settings)] * (getters + 1)) as hosts:
-            found[what] = rival(_data(settings), hosts, _place(settings) / "peers")
+    found = {"alone_s": _rival_s(rival, settings, 1), "last_s": _rival_s(rival, settings, GETTERS)}
     return {**found, "last_by_f": found["last_s"] / found["alone_s"]}
+
+
+def _rival_s(rival: swarm_rivals.Rival, settings: Settings, getters: int) -> float:
+    with suppress(FileNotFoundError):
+        shutil.rmtree(_place(settings))
+    with room([_rate(settings)] * (getters + 1)) as hosts:
+        return rival(_data(settings), hosts, _place(settings) / "peers")
 
 
 # --- cases ------------------------------------------------------------------------------------------------------------
@@ -66,6 +75,20 @@ def _four(settings: Settings) -> Figures:
 
 def _sixteen(settings: Settings) -> Figures:
     return _together(settings, [_rate(settings)] * 16)
+
+
+def _by_count(settings: Settings) -> Figures:
+    """How long it takes with more and more getters, for the chart."""
+    found = {}
+    for count in COUNTS:
+        with room([_rate(settings)] * (count + 1)) as hosts, _shared(settings, hosts, hosts[1:]) as share:
+            began, root = share.publish(put(_data(settings)))
+            found[f"{count}_s"] = max(wait_all(share.followers, root)) - began
+    return found
+
+
+def _rival_by_count(rival: swarm_rivals.Rival, settings: Settings) -> Figures:
+    return {f"{count}_s": _rival_s(rival, settings, count) for count in COUNTS}
 
 
 def _slow_host(settings: Settings) -> Figures:
@@ -165,6 +188,7 @@ CASES: Mapping[str, Callable[[Settings], Figures]] = {
     "crowd": _crowd,
     "origin-leaves": _origin_leaves,
     "third-vanishes": _third_vanishes,
+    "chart": _by_count,
 }
 _TOGETHER = (Goal("last_by_f", 1.25), Goal("origin_copies", 1.2))
 GOALS: Mapping[str, tuple[Goal, ...]] = {

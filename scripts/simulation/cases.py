@@ -26,6 +26,10 @@ def _slow_host(count: int) -> Plan:
     return Plan((*_same(count - 1), Getter(LAN / 10, LAN / 10)))
 
 
+def _mixed(count: int) -> Plan:
+    return Plan((*_same(count - count // 2), *(Getter(LAN / 4, LAN / 4),) * (count // 2)))
+
+
 def _slow_uplink(count: int) -> Plan:
     return Plan((*_same(count - 1), Getter(LAN / 10, LAN)))
 
@@ -68,6 +72,7 @@ CASES: Mapping[str, tuple[str, Callable[[int], Plan], int]] = {
     "swarm": ("one origin, 128 MiB, 100 Mbit/s a host", _several, ORIGIN_AND_EIGHT),
     "fifteen": ("one origin, 64 MiB, 50 Mbit/s, 15 hosts", _fifteen, 15),
     "slow-host": ("one host at a tenth of the others' line", _slow_host, ORIGIN_AND_EIGHT),
+    "mixed": ("half of the hosts at a quarter of the others' line", _mixed, ORIGIN_AND_EIGHT),
     "slow-uplink": ("one host whose uplink alone is a tenth", _slow_uplink, ORIGIN_AND_EIGHT),
     "two-origins": ("two origins, getters with lines twice as fast", _two_origins, ORIGIN_AND_EIGHT),
     "staggered": ("a host joins every second", _staggered, ORIGIN_AND_EIGHT),

@@ -33,7 +33,7 @@ from tests.hostile.raw_link import (
 MIB = 1 << 20
 ID = b"\xaa" * 32
 OTHER_ID = b"\xbb" * 32
-UNKNOWN = 99
+UNKNOWN = 200
 
 
 def many_ids(count, first=0):

@@ -56,7 +56,7 @@ def hash_file(handle, thought, cut, pool, *, segment_bytes=SEGMENT_BYTES, sparse
     return FileHasher(SEED, pool, checkpoint, segment_bytes).hash(handle, thought, cut, sparse=sparse)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(0, 2_500_000), st.booleans(), st.integers(0, 3_000_000), st.integers(1 << 14, 1_500_000))
 def test_a_file_read_in_any_steps_is_cut_as_if_read_at_once(path, pool, size, zeros, thought, segment_bytes):
     data = content(size, zeros)
@@ -64,7 +64,7 @@ def test_a_file_read_in_any_steps_is_cut_as_if_read_at_once(path, pool, size, ze
         assert hash_file(handle, thought, 16, pool, segment_bytes=segment_bytes) == expected(data, 16)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.sampled_from([0, 1, (1 << 14) - 1, 1 << 14, (1 << 14) + 1, 1 << 16, 1 << 18, (1 << 18) + 1]), st.booleans())
 def test_a_file_of_a_size_at_a_limit_is_cut_right(path, pool, size, zeros):
     data = content(size, zeros)
@@ -95,7 +95,7 @@ def test_one_hasher_serves_for_files_of_all_sizes_in_turn(path, pool):
             assert hasher.hash(handle, size, 16, sparse=False) == expected(data, 16)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.lists(st.tuples(st.integers(0, 3_000_000), st.integers(1, 600_000)), max_size=4),
     st.integers(0, 3_000_000),

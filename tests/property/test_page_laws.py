@@ -148,7 +148,7 @@ FOLDER = folder_of(1, 6000)
 PAGES = pages_of(FOLDER)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(0, 2**32))
 def test_the_same_entries_give_the_same_pages_however_they_were_reached(seed):
     keys = list(FOLDER)
@@ -161,7 +161,7 @@ def test_the_same_entries_give_the_same_pages_however_they_were_reached(seed):
     assert pages_of(reached) == PAGES
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(0, len(FOLDER) - 1))
 def test_a_changed_entry_rewrites_one_page(at):
     key = sorted(FOLDER)[at]
@@ -174,7 +174,7 @@ FEW = 6
 """Pages: three in a row that end for fullness, not for a hash, are seen now and then."""
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(0, len(FOLDER) - 1))
 def test_a_removed_entry_rewrites_its_page_and_at_most_those_up_to_the_next_hash_that_ends_one(at):
     key = sorted(FOLDER)[at]
@@ -183,7 +183,7 @@ def test_a_removed_entry_rewrites_its_page_and_at_most_those_up_to_the_next_hash
     assert len(set(less) - set(PAGES)) <= FEW
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.sampled_from([b"dir0", b"dir1", b"dir3", b"zzz"]), octets)
 def test_an_added_entry_rewrites_its_page_and_at_most_those_up_to_the_next_hash_that_ends_one(parent, name):
     entry = Entry(parent, name, Kind.FILE)

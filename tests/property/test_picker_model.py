@@ -78,7 +78,7 @@ class PickerMachine(RuleBasedStateMachine):
     @rule(data=st.data(), limit=st.sampled_from([1, 5, 5000]))
     def peer_is_wished_at(self, data, limit):
         peer = data.draw(st.sampled_from(sorted(self.owed)))
-        ids = self.picker.wish(peer, limit, self.now)
+        ids = self.picker.wishes.wish(peer, limit, self.now)
         assert not ids or (peer % 3 and ROOT in self.holdings[peer].complete)
         for id_ in ids:
             assert not any(id_ in wished for wished in self.wished.values()), "wished for at two peers"
@@ -91,7 +91,7 @@ class PickerMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def idle_dealer_takes_over(self, data):
         peer = data.draw(st.sampled_from(sorted(self.owed)))
-        ids, cancels = self.picker.take_over(peer, self.now)
+        ids, cancels = self.picker.wishes.take_over(peer, self.now)
         for other, cancelled in cancels.items():
             assert set(cancelled) <= self.wished[other]
             self.wished[other].difference_update(cancelled)
@@ -215,7 +215,7 @@ class PickerMachine(RuleBasedStateMachine):
         owed = {id_ for ids in self.owed.values() for id_ in ids}
         assert self.job.unassigned == len(self.wanted - self.written - owed)
         for peer, wished in self.wished.items():
-            assert self.picker.wishes(peer) == bool(wished)
+            assert self.picker.wishes.has(peer) == bool(wished)
 
     def teardown(self):
         if not hasattr(self, "job"):
@@ -234,4 +234,4 @@ class PickerMachine(RuleBasedStateMachine):
 
 
 TestPicker = PickerMachine.TestCase
-TestPicker.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestPicker.settings = settings(max_examples=150, stateful_step_count=40)

@@ -35,13 +35,13 @@ def mutated(draw, seeds):
 
 @pytest.mark.parametrize("name", sorted(TARGETS))
 @given(data=st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_garbage_is_borne(name, data):
     TARGETS[name](data.draw(st.one_of(st.binary(max_size=600), mutated(SEEDS[name]))))
 
 
 @given(st.lists(st.tuples(NAMES, VALUES), max_size=15))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_queries_of_any_parameters_are_borne(pairs):
     TARGETS["http_announce"](b"&".join(name + b"=" + value for name, value in pairs))
 
@@ -60,7 +60,7 @@ ANNOUNCES = st.builds(
 
 
 @given(announce=ANNOUNCES, options=st.binary(max_size=100))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_announces_of_any_numbers_are_read_as_sent_and_answered(announce, options):
     packet = tracker_udp.encode_announce(IDS.issue(IP4, 0.0), b"tx-1", announce) + options
     assert tracker_udp.parse_announce(packet)._replace(access_key=b"") == announce

@@ -64,7 +64,7 @@ class TableAgainstDictionary(RuleBasedStateMachine):
 
 
 TestTableAgainstDictionary = TableAgainstDictionary.TestCase
-TestTableAgainstDictionary.settings = settings(max_examples=30, stateful_step_count=20, deadline=None)
+TestTableAgainstDictionary.settings = settings(max_examples=30, stateful_step_count=20)
 
 
 @given(octets=st.binary(min_size=6, max_size=6), copies=st.integers(1, 5))

@@ -16,11 +16,12 @@ from p2psync.manifest.head import Standing
 from p2psync.store.base import BlockStore
 from p2psync.store.memory import MemoryStore
 from p2psync.store.threaded import ThreadedStore
+from p2psync.swarm.context import SwarmContext
 from p2psync.swarm.heads import JudgedHead
 from p2psync.swarm.limiter import Rates
 from p2psync.swarm.link import Stream
 from p2psync.swarm.statistics import SwarmEvent
-from p2psync.swarm.swarm import Swarm, SwarmContext
+from p2psync.swarm.swarm import Swarm
 from p2psync.swarm.throttle import Limits
 from tests.sim.net import Host, Net, SimStream
 from tests.sim.raw_peer import RawPeer, Script

@@ -280,3 +280,95 @@ async def test_a_liar_is_not_asked_at_another_of_its_addresses(autojump_clock, n
         await trio.sleep(60)
         assert getter.swarm.statistics().addresses == ()
         assert again.dialled_by[getter.host.device] == 1
+
+
+async def get_in_company(net, folder, script, *, within_s: float) -> tuple[SimPeer, ScriptedHost]:
+    """Two get the folder, so that they leave to seeds what to send: an honest one of 8 MiB/s, and a scripted peer."""
+    seed, bad = SimPeer(net, "seed", folder, rate=8 * MIB), ScriptedHost(net, "bad", script)
+    getters = [SimPeer(net, name, folder, rate=8 * MIB) for name in ("getter", "other")]
+    seed.share()
+    async with running(seed, *getters, bad):
+        await all_get(*getters, within_s=within_s)
+    assert getters[0].swarm.statistics().bans.keys() <= {bad.host.device}
+    return getters[0], bad
+
+
+async def claim_everything_and_take_wishes(peer: RawPeer, folder: MadeUpFolder) -> None:
+    await peer.hello(features=[b"wish"])
+    await peer.read_until(raw_peer.HELLO)
+    await peer.send(raw_peer.HEAD, folder.head)
+    await peer.send_control(raw_peer.HAVE, {b"complete": folder.root})
+
+
+async def test_a_peer_that_takes_wishes_and_sends_nothing_costs_little_time(autojump_clock, net, folder):
+    async def script(peer):
+        await claim_everything_and_take_wishes(peer, folder)
+        while True:
+            await peer.read_wanted()
+
+    await get_in_company(net, folder, script, within_s=16)
+
+
+async def test_a_peer_that_fulfils_one_wish_in_a_while_costs_little_time(autojump_clock, net, folder):
+    async def script(peer):
+        await claim_everything_and_take_wishes(peer, folder)
+        body = await peer.read_until(raw_peer.WISH)
+        for at in range(0, len(body), 32):
+            await trio.sleep(5)
+            id_ = body[at : at + 32]
+            await peer.send_blocks([(id_, folder.blocks[id_])])
+
+    await get_in_company(net, folder, script, within_s=20)
+
+
+async def test_a_peer_that_fulfils_wishes_with_junk_is_banned(autojump_clock, net, folder):
+    async def script(peer):
+        await claim_everything_and_take_wishes(peer, folder)
+        while frame := await peer.read():
+            if frame[0] == raw_peer.WISH:
+                await peer.send_blocks([(frame[1][:32], b"junk")])
+            elif frame[0] == raw_peer.WANT:
+                ids = [frame[1][at : at + 32] for at in range(0, len(frame[1]), 32)]
+                await peer.send_blocks([(id_, folder.blocks[id_]) for id_ in ids if len(folder.blocks[id_]) <= MIB])
+
+    getter, liar = await get_in_company(net, folder, script, within_s=10)
+    assert list(getter.swarm.statistics().bans) == [liar.host.device]
+
+
+async def test_a_peer_that_misses_all_that_is_wished_for_is_passed_over(autojump_clock, net, folder):
+    async def script(peer):
+        await claim_everything_and_take_wishes(peer, folder)
+        while True:
+            body = await peer.read_until(raw_peer.WISH)
+            await peer.send(raw_peer.MISSING, body)
+
+    await get_in_company(net, folder, script, within_s=10)
+
+
+async def test_a_peer_that_announces_all_that_the_seed_has_and_serves_nothing_costs_little_time(
+    autojump_clock, net, folder
+):
+    async def script(peer):
+        await peer.hello()
+        await peer.read_until(raw_peer.HELLO)
+        await peer.send(raw_peer.HEAD, folder.head)
+        await peer.send_control(raw_peer.HAVE, {b"whole": b"".join(folder.pages)})
+        while True:
+            await peer.read_wanted()
+
+    await get_in_company(net, folder, script, within_s=16)
+
+
+async def test_too_many_wishes_end_the_link(autojump_clock, net, folder):
+    seed = SimPeer(net, "seed", folder)
+    seed.share()
+
+    async def script(peer):
+        await peer.hello(features=[b"wish"])
+        for n in range(100):
+            await peer.send(raw_peer.WISH, b"".join((n * 4096 + i).to_bytes(32, "big") for i in range(4096)))
+
+    greedy = ScriptedHost(net, "greedy", script)
+    async with running(seed, greedy):
+        await trio.sleep(1)
+        assert "wanted at once" in endings(seed, greedy)[0]

@@ -13,17 +13,17 @@ PATIENT_S = 4000.0
 
 
 async def swarm(*, reciprocal):
-    """Return when each of eight givers, who hold an eighth each, and of two free riders was done; there is no seed."""
-    net, folder = Net(), make_folder([64 << 10] * 640)
+    """Return when each of six givers, who hold a sixth each, and of two free riders was done; there is no seed."""
+    net, folder = Net(), make_folder([128 << 10] * 180)
     ids = [id_ for page in folder.pages.values() for id_ in page]
 
     def peer(number, **options):
         return SimPeer(net, f"10.0.0.{number}", folder, reciprocal=reciprocal, **options)
 
-    givers = [peer(number, rate=400e3) for number in range(1, 9)]
-    riders = [peer(number, rate=400e3, limits=Rates(up=10e3)) for number in range(9, 11)]
+    givers = [peer(number, rate=200e3) for number in range(1, 7)]
+    riders = [peer(number, rate=200e3, limits=Rates(up=10e3)) for number in range(7, 9)]
     for number, giver in enumerate(givers):
-        giver.memory.write([(id_, folder.blocks[id_]) for id_ in (folder.root, *folder.pages, *ids[number::8])])
+        giver.memory.write([(id_, folder.blocks[id_]) for id_ in (folder.root, *folder.pages, *ids[number::6])])
     async with trio.open_nursery() as nursery:
         for each in (*givers, *riders):
             await nursery.start(each.run)
@@ -42,13 +42,13 @@ async def swarm(*, reciprocal):
 async def test_among_strangers_who_gives_is_done_before_who_does_not_and_all_are_done(autojump_clock):
     givers, riders, wasted = await swarm(reciprocal=True)
     print(f"givers {mean(givers):.0f} s, riders {mean(riders):.0f} s, {wasted:.3f} copies came twice")
-    assert mean(givers) < 0.93 * min(riders)
+    assert mean(givers) < 0.95 * min(riders)
     assert wasted < 0.02 * len(givers + riders)
 
 
 async def test_among_friends_all_are_done_alike(autojump_clock):
     givers, riders, _ = await swarm(reciprocal=False)
-    assert max(givers + riders) < 1.05 * min(givers + riders)
+    assert max(givers + riders) < 1.1 * min(givers + riders)
 
 
 async def test_a_crowd_gets_all_from_one_seed_that_serves_few_at_a_time(autojump_clock):

@@ -49,8 +49,8 @@ def test_a_peer_with_a_part_takes_the_first_that_it_has():
 
 def test_nothing_is_left_to_the_order_of_a_seed():
     picker = picker_of("all", [1])
-    assert picker.wish(1, 1000, 0.0) == []
-    assert picker_of("all", [1], in_order=False).wish(1, 1000, 0.0) != []
+    assert picker.wishes.wish(1, 1000, 0.0) == []
+    assert picker_of("all", [1], in_order=False).wishes.wish(1, 1000, 0.0) != []
 
 
 def test_the_rest_of_a_run_keeps_its_place():

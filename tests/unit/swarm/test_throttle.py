@@ -12,10 +12,11 @@ from p2psync.keys import keys_from_seed
 from p2psync.manifest.head import Standing
 from p2psync.store.memory import MemoryStore
 from p2psync.store.threaded import ThreadedStore
+from p2psync.swarm.context import SwarmContext
 from p2psync.swarm.endpoint import Endpoint, Membership
 from p2psync.swarm.heads import JudgedHead
 from p2psync.swarm.limiter import Rates
-from p2psync.swarm.swarm import Swarm, SwarmContext
+from p2psync.swarm.swarm import Swarm
 from p2psync.swarm.tcp import bound_addresses, open_listeners
 from p2psync.swarm.throttle import Limits
 from p2psync.swarm.tls import device_id, load_device_key

@@ -1,0 +1,97 @@
+"""Which peer owes which task, and who would send it sooner. Pure."""
+
+from dataclasses import dataclass, field
+
+from p2psync.ids import BlockId
+from p2psync.swarm.tasks import Task, Wanted
+from p2psync.wire import limits
+
+DUPLICATE_GAIN = 2.0
+"""A task is asked a second time only if the idle peer would be so many times earlier."""
+DUPLICATE_MARGIN_S = 0.25
+"""And by this much: below it the duplicate is mostly waste."""
+UNMEASURED_PATIENCE_S = 2.0
+"""A peer without a measured rate is taken to be prompt for so long; the next one asked instead for half of it."""
+UNMEASURED_RATE_BYTES_PER_S = 1 << 20
+MUTE_BYTES_PER_S = limits.LIFE_SIGN_BYTES / limits.SNUB_S
+"""Whoever owes and sends less is on the way to being snubbed."""
+
+
+@dataclass(eq=False, slots=True)
+class Debtor:
+    """A peer as one that may owe: what, how fast it sends, and whether it can be relied on."""
+
+    tasks: dict[Task, None] = field(default_factory=dict)
+    in_flight_bytes: int = 0
+    in_flight_blocks: int = 0
+    rate_bytes_per_s: float = 0.0
+    name: bytes = b""
+    deals: bool = False
+    """It sends what is wished for in an order of its own."""
+    snubbed: bool = False
+    mute: bool = False
+    """It was asked, sent next to nothing, and another peer was asked instead."""
+    fruitless_at: int = -1
+    """The state of the pool in which nothing was found for it."""
+
+    @property
+    def remaining_s(self) -> float:
+        """When it will have sent all that it owes, if it goes on as it did."""
+        return self.in_flight_bytes / (self.rate_bytes_per_s or UNMEASURED_RATE_BYTES_PER_S)
+
+    @property
+    def sends(self) -> bool:
+        """What it owes is on its way."""
+        return self.rate_bytes_per_s >= MUTE_BYTES_PER_S
+
+    @property
+    def is_doubtful(self) -> bool:
+        """It is asked only for what nobody else has."""
+        return self.snubbed or self.mute
+
+
+class Debts:
+    """All that is owed.
+
+    Attributes:
+        peers: Every linked peer.
+    """
+
+    def __init__(self) -> None:
+        self.peers: dict[int, Debtor] = {}
+
+    def assign(self, peer: int, task: Task, now: float) -> list[BlockId]:
+        """A peer owes a task from now on; return its blocks."""
+        state = self.peers[peer]
+        task.asked_at = now
+        task.peers.append(peer)
+        state.tasks[task] = None
+        state.in_flight_bytes += task.size_bytes
+        state.in_flight_blocks += len(task.wanted)
+        return list(task.wanted)
+
+    def repay(self, peer: int, task: Task, wanted: Wanted) -> None:
+        """A peer no longer owes a block, which is not among those wanted of the task any more."""
+        state = self.peers[peer]
+        state.in_flight_bytes -= wanted.length
+        state.in_flight_blocks -= 1
+        if not task.wanted:
+            del state.tasks[task]
+
+    def forgive(self, peer: int, task: Task) -> None:
+        """A peer no longer owes a task."""
+        state = self.peers[peer]
+        del state.tasks[task]
+        state.in_flight_bytes -= task.size_bytes
+        state.in_flight_blocks -= len(task.wanted)
+
+
+def is_quicker(mine: Debtor, other: Debtor, task: Task, now: float) -> bool:
+    """Say whether one peer, asked now, would send a task so much sooner than the one that owes it that it should."""
+    if other.rate_bytes_per_s:
+        remaining_s = other.in_flight_bytes / other.rate_bytes_per_s
+    else:
+        patience_s = 0.0 if other.mute else UNMEASURED_PATIENCE_S / 2 ** (len(task.peers) - 1)
+        remaining_s = 0.0 if now - task.asked_at < patience_s else float("inf")
+    needed_s = task.size_bytes / (mine.rate_bytes_per_s or UNMEASURED_RATE_BYTES_PER_S)
+    return remaining_s > DUPLICATE_GAIN * needed_s + DUPLICATE_MARGIN_S

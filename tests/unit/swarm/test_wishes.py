@@ -1,0 +1,172 @@
+"""What is left to seeds: whom it is told, what ends it, and what a seed makes of it."""
+
+import random
+
+import pytest
+
+from p2psync.blocks.need import Run
+from p2psync.errors import RemoteProtocolError
+from p2psync.ids import BlockId
+from p2psync.swarm.debts import UNMEASURED_PATIENCE_S
+from p2psync.swarm.holdings import Holdings
+from p2psync.swarm.picker import Picker
+from p2psync.swarm.tasks import Job
+from p2psync.swarm.uploads import Dealt, WantQueue
+from p2psync.wire import limits
+from p2psync.wire.messages import Have
+
+ROOT, PAGE = BlockId(b"r" * 32), BlockId(b"p" * 32)
+COUNT = 64
+IDS = [BlockId(bytes([n]) * 32) for n in range(COUNT)]
+SEED, OTHER_SEED, GETTER = 1, 2, 3
+MIB = 1 << 20
+
+
+def holdings_of(*, complete: bool) -> Holdings:
+    holdings = Holdings()
+    holdings.offer(ROOT)
+    holdings.hear(Have(complete=[ROOT]) if complete else Have())
+    return holdings
+
+
+def picker_with(*seeds: int, deals: bool = True, getter: bool = True) -> Picker:
+    """Return a picker that wants all blocks and is linked to seeds, and to one who has nothing yet."""
+    picker = Picker(random.Random(0))
+    for peer in seeds:
+        picker.add_peer(peer, holdings_of(complete=True), name=bytes([peer]), deals=deals)
+    if getter:
+        picker.add_peer(GETTER, holdings_of(complete=False))
+    job = Job(ROOT, exhausted=True)
+    picker.begin(job)
+    for at in range(0, COUNT, 8):
+        positions = list(range(at, at + 8))
+        picker.add(job, [Run(PAGE, positions, IDS[at : at + 8], [1000] * 8)])
+    return picker
+
+
+def announce(picker: Picker, peer: int, *positions: int) -> dict[int, list[BlockId]]:
+    bits = sum(1 << (COUNT - 1 - position) for position in positions)
+    holdings = picker._holdings[peer]
+    return picker.holdings_grew(peer, holdings.hear(Have(partial=[(PAGE, bits.to_bytes(COUNT // 8, "big"))])))
+
+
+def test_all_that_only_a_seed_holds_is_wished_for_and_not_asked_for():
+    picker = picker_with(SEED)
+    assert set(picker.wishes.wish(SEED, 1000, 0.0)) == set(IDS)
+    assert picker.take(SEED, MIB, 0.0) == []
+    assert picker.in_flight(SEED) == (0, 0)
+
+
+@pytest.mark.parametrize(("deals", "getter"), [(False, True), (True, False)])
+def test_a_seed_that_takes_no_wishes_or_has_no_other_getter_is_asked_as_ever(deals, getter):
+    picker = picker_with(SEED, deals=deals, getter=getter)
+    assert picker.wishes.wish(SEED, 1000, 0.0) == []
+    assert picker.take(SEED, MIB, 0.0)
+
+
+def test_what_somebody_announces_is_wished_for_no_more_and_asked_of_them():
+    picker = picker_with(SEED)
+    picker.wishes.wish(SEED, 1000, 0.0)
+    assert announce(picker, GETTER, 3, 4, 20) == {SEED: [IDS[3], IDS[4], IDS[20]]}
+    asked = picker.take(GETTER, MIB, 0.0) + picker.take(GETTER, MIB, 0.0)
+    assert sorted(asked) == [IDS[3], IDS[4], IDS[20]]
+
+
+def test_once_nothing_is_left_to_wish_for_a_seed_is_asked_for_the_rest():
+    picker = picker_with(SEED)
+    picker.wishes.wish(SEED, 1000, 0.0)
+    announce(picker, GETTER, *range(COUNT - 1))
+    assert picker.take(SEED, MIB, 0.0) == []
+    assert picker.received(SEED, IDS[COUNT - 1]) == []
+    assert picker.take(SEED, MIB, 0.0)
+
+
+def test_a_wish_that_another_peer_fulfils_is_cancelled():
+    picker = picker_with(SEED)
+    picker.wishes.wish(SEED, 1000, 0.0)
+    assert picker.received(GETTER, IDS[0]) == [SEED]
+
+
+def test_seeds_are_told_disjoint_wishes_that_all_getters_divide_alike():
+    told = []
+    for seeds in ((SEED, OTHER_SEED), (OTHER_SEED, SEED)):
+        picker = picker_with(*seeds)
+        told.append({seed: set(picker.wishes.wish(seed, 1000, 0.0)) for seed in seeds})
+    assert told[0] == told[1]
+    assert told[0][SEED] | told[0][OTHER_SEED] == set(IDS)
+    assert not told[0][SEED] & told[0][OTHER_SEED]
+    assert all(told[0].values())
+
+
+def test_an_idle_seed_takes_over_from_another_but_the_last_one_only_after_a_while():
+    picker = picker_with(SEED, OTHER_SEED)
+    picker.wishes.wish(SEED, 1000, 0.0)
+    mine = picker.wishes.wish(OTHER_SEED, 1000, 0.0)
+    for id_ in mine:
+        picker.received(OTHER_SEED, id_)
+    taken, cancels = picker.wishes.take_over(OTHER_SEED, 0.0)
+    assert taken
+    assert cancels == {SEED: taken}
+    left = set(IDS) - set(mine) - set(taken)
+    while len(left) > 8:
+        for id_ in taken:
+            picker.received(OTHER_SEED, id_)
+        taken, _ = picker.wishes.take_over(OTHER_SEED, 0.0)
+        left -= set(taken)
+    for id_ in taken:
+        picker.received(OTHER_SEED, id_)
+    assert picker.wishes.take_over(OTHER_SEED, 0.1) == ([], {})
+    assert set(picker.wishes.take_over(OTHER_SEED, UNMEASURED_PATIENCE_S)[0]) == left
+
+
+def test_a_seed_that_is_dropped_or_snubbed_leaves_its_wishes_to_others():
+    picker = picker_with(SEED, OTHER_SEED)
+    wished = picker.wishes.wish(SEED, 1000, 0.0)
+    assert picker.release(SEED) == wished
+    picker.measured(SEED, 0.0, snubbed=True)
+    assert picker.wishes.wish(SEED, 1000, 0.0) == []
+    assert set(picker.wishes.wish(OTHER_SEED, 1000, 0.0)) | set(picker.wishes.take_over(OTHER_SEED, 9.0)[0])
+
+
+def test_a_seed_gives_each_peer_something_else_until_everything_was_sent():
+    dealt = Dealt()
+    queues = [WantQueue(dealt) for _ in range(4)]
+    for queue in queues:
+        queue.wish(IDS)
+    sent = []
+    while len(sent) < COUNT:
+        for queue in queues:
+            ids = queue.first(4, MIB)
+            queue.drop(ids)
+            sent += ids
+    assert sorted(sent) == sorted(IDS)
+    assert all(queues[0].first(4, MIB))
+
+
+def test_what_is_wanted_goes_before_what_is_wished_for():
+    queue = WantQueue()
+    queue.wish(IDS[:10])
+    queue.want(IDS[20:22])
+    assert queue.first(10, MIB) == IDS[20:22]
+
+
+def test_wishes_are_chosen_few_at_a_time_by_how_long_blocks_are():
+    queue = WantQueue()
+    queue.wish(IDS)
+    for _ in range(30):
+        queue.answered([bytes(1000)])
+    assert 3 <= len(queue.first(128, 4096)) <= 4
+
+
+def test_wishes_count_towards_what_a_peer_may_want():
+    queue = WantQueue()
+    queue.wish([n.to_bytes(32, "big") for n in range(limits.MAX_OUTSTANDING_IDS)])
+    with pytest.raises(RemoteProtocolError, match="wanted at once"):
+        queue.wish([b"x" * 32])
+
+
+def test_what_was_cancelled_is_not_sent():
+    queue = WantQueue()
+    queue.wish(IDS[:3])
+    queue.drop(IDS[:2])
+    assert queue.first(10, MIB) == [IDS[2]]
