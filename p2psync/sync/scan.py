@@ -12,7 +12,7 @@ from p2psync.manifest.entry import Entry, Kind, entry_key, join_path
 from p2psync.store.files import DirectoryHandles, store_error
 from p2psync.store.folder_state import FolderState
 from p2psync.store.local_file import LocalFile
-from p2psync.sync.fingerprint import UNSETTLED, fingerprint, is_same_object, is_settled, settled_fingerprint
+from p2psync.sync.fingerprint import UNSETTLED, fingerprint, is_settled, settled_fingerprint
 from p2psync.sync.hashing import FileHasher
 from p2psync.sync.moved import LEAST_BYTES, moved_from
 from p2psync.sync.paths import STATE_DIRECTORY
@@ -156,7 +156,7 @@ class _Scan:
                 os.close(handle)
 
     def look_into(self, directories: Collection[bytes]) -> None:
-        """Scan some directories, and all below those of their directories that are new."""
+        """Scan some directories, and all below those of their directories that are not as the index says."""
         for directory in sorted(directories):
             with DirectoryHandles(self._root) as handles:
                 self._look_into(handles, directory)
@@ -165,18 +165,20 @@ class _Scan:
     def _look_into(self, handles: DirectoryHandles, directory: bytes) -> None:
         parent, _, name = directory.rpartition(b"/")
         try:
-            if name:
-                self._look_again(handles.open(parent), parent, name)
+            if name and not self._look_again(handles.open(parent), parent, name):
+                return  # it is a directory no more
             handle = handles.open(directory)
-            new = [name for name, is_new in self._scan_directory(handle, directory) if is_new]
-            for name in new:
+            # A new one, perhaps of the same inode number: nobody has watched what came into it.
+            changed = [name for name, has_changed in self._scan_directory(handle, directory) if has_changed]
+            for name in changed:
                 child = os.open(name, _OPEN_FLAGS | os.O_DIRECTORY, dir_fd=handle)
                 self.walk(child, join_path(directory, name))
-        except (FileNotFoundError, PathError):
-            # It has gone, and perhaps what it stood in; whatever is left of the way to it says so.
+        except FileNotFoundError:  # it has gone, and perhaps what it stood in: what is left of the way to it says so
             if name:
                 self._recorder.note_gone(entry_key(parent, name))
                 self._look_into(handles, parent)
+        except PathError:  # what it stood in has become something else
+            self._look_into(handles, parent)
         except OSError as error:
             self._problem(directory, error)
 
@@ -187,7 +189,7 @@ class _Scan:
         self.report.changed = self._recorder.changed
 
     def _scan_directory(self, handle: int, directory: bytes) -> list[tuple[bytes, bool]]:
-        """Record one directory's own content; return the names of the directories in it, and which are new."""
+        """Record one directory's own content; return the names of the directories in it, and which changed."""
         self._policy.checkpoint()
         self._progress(self.report)
         known = self._index.marks_in(directory)
@@ -200,7 +202,7 @@ class _Scan:
     def _entries(
         self, handle: int, directory: bytes, known: dict[bytes, tuple[bytes, Kind]]
     ) -> Iterator[tuple[bytes, bool]]:
-        """Look at each name; yield the directories, and whether new; take from `known` what is still there."""
+        """Look at each name; yield the directories, and whether changed; take from `known` what is still there."""
         with os.scandir(handle) as listing:
             found = [(os.fsencode(item.name), item) for item in listing]
         for name, item in found:
@@ -225,15 +227,16 @@ class _Scan:
                 self.report.files += 1
                 self.report.size_bytes += status.st_size
             elif stat.S_ISDIR(status.st_mode):
-                yield name, not is_same_object(before, mark)
+                yield name, mark != before
 
-    def _look_again(self, handle: int, directory: bytes, name: bytes) -> None:
-        """Look at a directory's own entry: what happens inside it changes its time."""
+    def _look_again(self, handle: int, directory: bytes, name: bytes) -> bool:
+        """Look at a directory's own entry, as what happens inside it changes its time; say whether it is one still."""
         status = os.stat(name, dir_fd=handle, follow_symlinks=False)
         local = self._index.file_at(entry_key(directory, name))
         if local is None or local.fingerprint != fingerprint(status):
             self._look_at(handle, directory, name, status, is_known=local is not None)
             self._recorder.flush()
+        return stat.S_ISDIR(status.st_mode)
 
     def _look_at(self, handle: int, directory: bytes, name: bytes, status: os.stat_result, *, is_known: bool) -> None:
         local = self._index.file_at(entry_key(directory, name)) if is_known else None

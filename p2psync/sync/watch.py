@@ -87,7 +87,7 @@ class Watcher:
 
     async def _watch(self, directories: frozenset[bytes], live: Callable[[], None]) -> bool:
         """Take notices of some directories; return False when that turns out not to work."""
-        from watchfiles import awatch  # noqa: PLC0415 - only a folder that is watched pays for it
+        from watchfiles import Change, awatch  # noqa: PLC0415 - only a folder that is watched pays for it
         from watchfiles._rust_notify import WatchfilesRustInternalError  # noqa: PLC0415
 
         own = str(self._root / STATE_NAME)
@@ -109,7 +109,8 @@ class Watcher:
                     live()
                     self.poke(unwatched)
                 if changes:
-                    self.poke({self._directory_of(path) for _, path in changes})
+                    self._forget({self._inside(path) for change, path in changes if change is Change.deleted})
+                    self.poke({self._inside(os.path.dirname(path)) for _, path in changes})
         except* (FileNotFoundError, WatchfilesRustInternalError):
             # A directory went away since the scan, or a change under a name that is not text: a change all the same.
             self.poke()
@@ -127,10 +128,15 @@ class Watcher:
         except UnicodeDecodeError:
             return None
 
-    def _directory_of(self, path: str) -> bytes:
-        """Return the directory, inside the folder, of a path that something happened to."""
-        directory = os.fsencode(os.path.dirname(path)).removeprefix(os.fsencode(self._root))
-        return directory.strip(b"/")
+    def _inside(self, path: str) -> bytes:
+        """Return the path inside the folder."""
+        return os.fsencode(path).removeprefix(os.fsencode(self._root)).strip(b"/")
+
+    def _forget(self, gone: set[bytes]) -> None:
+        """Directories that have gone are watched no more, even if others of the same names are there by now."""
+        if gone & self._watched:
+            below = tuple(path + b"/" for path in gone)
+            self._watched = frozenset(path for path in self._watched if path not in gone and not path.startswith(below))
 
     def poke(self, directories: Collection[bytes] | None = None) -> None:
         """Ask for a scan of some directories, or of everything."""

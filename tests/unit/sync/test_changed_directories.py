@@ -121,6 +121,26 @@ def test_directories_that_have_gone_with_all_above_them_are_noted_as_gone(a):
     assert a.scan().changed == 0
 
 
+@pytest.mark.parametrize("kind", ["link", "file", "directory"])
+@pytest.mark.parametrize("named", [[b"", b"d", b"d/e"], [b"d"], [b"d/e"], [b"d", b"d/e"]])
+def test_a_directory_that_has_become_something_else_is_that(kind, named, a):
+    (a.root / "d" / "e").mkdir(parents=True)
+    (a.root / "d" / "e" / "file").write_bytes(b"1")
+    a.publish()
+    shutil.rmtree(a.root / "d")
+    if kind == "link":
+        (a.root / "d").symlink_to("elsewhere")
+    elif kind == "file":
+        (a.root / "d").write_bytes(b"2")
+    else:
+        (a.root / "d").mkdir()
+        (a.root / "d" / "new").write_bytes(b"3")
+    a.publish(only=named)
+    a.scan()
+    assert a.report.changed == 0
+    assert as_published(a) == manifest_of(a)
+
+
 def test_nothing_but_the_named_directories_is_looked_at(a):
     for name in ("one", "two"):
         (a.root / name).mkdir()

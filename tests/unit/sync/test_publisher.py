@@ -1,6 +1,7 @@
 """The sharer's loop, with a real watcher."""
 
 import os
+import shutil
 
 import pytest
 import trio
@@ -55,6 +56,25 @@ async def test_it_publishes_at_once_then_every_change_and_a_follower_keeps_up(tm
                 assert (await loop.heads(number)).seq == number
                 assert (await b.get()).problems == ()
                 assert tree(b.root) == tree(a.root)
+            nursery.cancel_scope.cancel()
+
+
+async def test_a_directory_that_is_replaced_by_another_of_its_name_is_watched_on(tmp_path):
+    with sharing(tmp_path / "a") as a:
+        directory = a.root / "directory"
+        directory.mkdir()
+        loop = Loop(a)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(loop.publisher.run)
+            await loop.heads(1)
+            (directory / "it is live").touch()
+            await loop.heads(2)
+            for number in (3, 5):
+                shutil.rmtree(directory)
+                directory.mkdir()
+                await loop.heads(number)
+                (directory / "inside").write_bytes(b"%d" % number)
+                await loop.heads(number + 1)
             nursery.cancel_scope.cancel()
 
 
