@@ -61,10 +61,10 @@ class Watched:
             thread.join()
         self._log.close()
 
-    def count(self, name: str) -> int:
-        """Return how many events of that name there have been."""
+    def count(self, name: str, fits: Callable[[dict[str, Any]], bool] = lambda event: True) -> int:
+        """Return how many events that fit there have been."""
         with self._changed:
-            return sum(event.get("event") == name for _, event in self._events)
+            return sum(event.get("event") == name and fits(event) for _, event in self._events)
 
     def wait_event(
         self, name: str, fits: Callable[[dict[str, Any]], bool] = lambda event: True, *, number: int = 0
