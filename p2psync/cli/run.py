@@ -25,9 +25,6 @@ INTERRUPTED = 130
 SWITCH_INTERVAL_S = 0.0003
 """How long a busy worker thread may hold the interpreter while the event loop waits for it. The loop gives it away at
 every system call, so the default of 5 ms costs a third of the rate where blocks are small."""
-GC_OBJECTS = 50_000
-"""How many more objects than were freed make the collector look for cycles. We make few cycles and many short-lived
-objects: with the usual 700 it took 3 % of a transfer, and walked through all that was imported besides."""
 _ENDINGS: list[tuple[type[P2PSyncError], str, int]] = [
     (ConfigError, "usage", 2),
     (UnreachableError, "unreachable", 3),
@@ -43,8 +40,7 @@ def run_command(work: Callable[[Callable[[Shown], None]], Awaitable[None]], *, a
     """Run `work`, which is given where to tell its events; return the exit code."""
     display = JsonDisplay() if as_json else TerminalDisplay()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    gc.freeze()
-    gc.set_threshold(GC_OBJECTS)
+    gc.freeze()  # nothing that is imported is ever garbage: it need not be looked through
     gc.enable()
     with display:
         return trio.run(_run, work, display)
