@@ -114,6 +114,7 @@ class Watcher:
         except* (FileNotFoundError, WatchfilesRustInternalError):
             # A directory went away since the scan, or a change under a name that is not text: a change all the same.
             self.poke()
+            self._unwatched = None  # until the next watch is live nothing tells of changes
         except* OSError as group:  # too many watches, or a file system without notices
             self._interval_s = POLL_INTERVAL_S
             reason = group.exceptions[0]
