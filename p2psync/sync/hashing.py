@@ -54,6 +54,11 @@ class FileHasher:
             return self._hash_small(handle, size_bytes, cut) or self._hash_segments(handle, cut, sparse=sparse)
         return self._hash_segments(handle, cut, sparse=sparse)
 
+    def close(self) -> None:
+        """Let go of the buffers at once: whoever is asked to give up refers to us, so else only the collector would."""
+        self._buffers.clear()
+        self._small = bytearray()
+
     def _hash_small(self, handle: int, size_bytes: int, cut: int) -> tuple[bytes, bytes] | None:
         """Hash a file that fits the small buffer; None if it has outgrown it meanwhile."""
         if size_bytes >= len(self._small):

@@ -96,12 +96,15 @@ def scan_folder(
             handle = os.open(folder.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
             raise store_error(error, f"cannot read the folder {str(folder.root)!r}") from None
-        if only is None:
-            scan.walk(handle)
-        else:
-            os.close(handle)
-            scan.look_into(only)
-        scan.finish()
+        try:
+            if only is None:
+                scan.walk(handle)
+            else:
+                os.close(handle)
+                scan.look_into(only)
+            scan.finish()
+        finally:
+            scan.close()
     return scan.report
 
 
@@ -187,6 +190,10 @@ class _Scan:
         self._recorder.flush()
         self._recorder.flush_gone()
         self.report.changed = self._recorder.changed
+
+    def close(self) -> None:
+        """Let go of the memory for reading."""
+        self._hasher.close()
 
     def _scan_directory(self, handle: int, directory: bytes) -> list[tuple[bytes, bool]]:
         """Record one directory's own content; return the names of the directories in it, and which changed."""

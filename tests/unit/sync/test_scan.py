@@ -243,6 +243,20 @@ async def test_ten_thousand_files_in_one_directory(a, tmp_path):
         assert tree(b.root) == tree(a.root)
 
 
+def test_a_large_file_leaves_nothing_in_memory_without_the_collector(a):
+    gc.disable()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for size in (20 << 20, 21 << 20):
+            (a.root / "large").write_bytes(b"x" * size)
+            a.publish()
+        assert tracemalloc.get_traced_memory()[0] - before < 4 << 20
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+
+
 async def test_twenty_thousand_files_leave_nothing_in_memory_on_either_side(a, tmp_path):
     for number in range(20_000):
         if number % 500 == 0:
