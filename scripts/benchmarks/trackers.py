@@ -46,7 +46,7 @@ def our_tracker(*options: str, processes: int = 1) -> Iterator[Tracker]:
     with ExitStack() as stack:
         pids = [stack.enter_context(_running(command)) for _ in range(processes)]
         _wait_for(port)
-        time.sleep(1.0 if processes > 1 else 0.0)  # whoever answers first answers for all
+        time.sleep(processes if processes > 1 else 0.0)  # whoever answers first answers for all
         yield Tracker(port, tuple(pids))
 
 
