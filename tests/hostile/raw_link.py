@@ -28,8 +28,9 @@ Frame = tuple[int, bytes]
 class RawLink:
     """One TLS connection; every call waits at most `WAIT_S`, then raises TimeoutError."""
 
-    def __init__(self, stream: ssl.SSLSocket) -> None:
+    def __init__(self, stream: ssl.SSLSocket, on_greeted: Callable[[], None] = lambda: None) -> None:
         self.stream = stream
+        self._on_greeted = on_greeted
         self._received = b""
 
     def __enter__(self) -> Self:
@@ -58,6 +59,7 @@ class RawLink:
         heard = self.read_until(HELLO)
         if not accepted:
             self.hello()
+        self._on_greeted()
         return heard
 
     def read(self) -> Frame | None:
@@ -227,10 +229,11 @@ class RawListener(Listener):
 
     Attributes:
         dialled: How often somebody came and proved to be a member.
+        greeted: How often somebody then said HELLO: a busy machine may give up before.
     """
 
     def __init__(self, keys: FolderKeys, script: Script) -> None:
-        self.dialled = 0
+        self.dialled = self.greeted = 0
         self._context = server_context(keys, make_device_key())
         self._script = script
         super().__init__(self._introduce)
@@ -238,7 +241,10 @@ class RawListener(Listener):
     def _introduce(self, stream: socket.socket) -> None:
         with self._context.wrap_socket(stream, server_side=True) as tls:
             self.dialled += 1
-            self._script(RawLink(tls))
+            self._script(RawLink(tls, self._note_greeting))
+
+    def _note_greeting(self) -> None:
+        self.greeted += 1
 
 
 @contextlib.contextmanager

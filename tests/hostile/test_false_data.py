@@ -128,7 +128,7 @@ def test_a_lone_liar_is_found_out_long_before_the_time_out(lied_to, lie):
     getter, liar, place = lied_to[lie]
     sentence = assert_gave_up(getter, 4, within_s=40)
     assert "no honest source" in sentence
-    assert liar.dialled <= 2  # a busy machine may cut the first handshake short
+    assert liar.greeted == 1
     place.check()
 
 
@@ -144,7 +144,7 @@ def test_beside_an_honest_peer_a_liar_changes_nothing(origin, tmp_path, lie):
             eventually(lambda: liar.ended, "the liar is found out")
             honest.thaw()
             getter.complete()
-        assert liar.dialled <= 2  # a busy machine may cut the first handshake short
+        assert liar.greeted == 1
     assert differences(origin.folder, place.check().target) == []
 
 
