@@ -121,7 +121,7 @@ class RecordReader:
         """
         read = self._read_rest(buffer)
         try:
-            while read < len(buffer) and self._has_record():
+            while read < len(buffer) and self._has_record(len(buffer) - read if read else RECORD_BYTES):
                 read += self._read_record(buffer[read:])
         except RemoteProtocolError as error:
             self._failure = error
@@ -129,9 +129,12 @@ class RecordReader:
             raise self._failure
         return read
 
-    def _has_record(self) -> bool:
-        is_over = self.is_ended or self._failure is not None
-        return not is_over and self._end - self._at >= max(_HEADER.size, self._record_bytes())
+    def _has_record(self, most_bytes: int) -> bool:
+        """Say whether a whole record is at hand, with at most so much plaintext."""
+        if self.is_ended or self._failure is not None:
+            return False
+        size = self._record_bytes()
+        return _HEADER.size < size <= min(self._end - self._at, most_bytes + RECORD_OVERHEAD_BYTES)
 
     def _record_bytes(self) -> int:
         """Return the length of the next record, or of its header where that is not complete."""
