@@ -27,8 +27,13 @@ class MemoryBudget:
 
     @property
     def buffer_bytes(self) -> int:
-        """What is kept of buffers: for that, for the block that goes beyond it, and for the one being received."""
-        return self.payload_bytes * 5 // 4
+        """What is kept of buffers: for that and a block beyond it, for what is being received, and for recent ones."""
+        return self.payload_bytes * 5 // 4 + self.recent_bytes
+
+    @property
+    def recent_bytes(self) -> int:
+        """What is kept at hand of blocks that were just written, while other peers want them."""
+        return self.payload_bytes // 2
 
     @property
     def segment_bytes(self) -> int:

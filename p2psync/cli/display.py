@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from types import TracebackType
 from typing import Protocol, Self
@@ -76,7 +77,7 @@ class TerminalDisplay:
         self._said_waiting = ""
         self._said_link = ""
         self._matched: Matched | None = None
-        self._peers: tuple[PeerRow, ...] = ()
+        self._peers: Sequence[PeerRow] = ()
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -106,7 +107,7 @@ class TerminalDisplay:
             case Note():
                 self._say(printable(event.message))
             case PeersSeen():
-                self._peers = event.peers
+                self._peers = event.peers() if self._live else ()
             case Listening():
                 pass
 

@@ -77,7 +77,7 @@ class FolderAnswers:
     def _supply(self) -> Answer:
         """Return how often this node has sent the whole folder: the origin's figure of merit, best near 1."""
         total = self._progress.total_bytes
-        sent = self._network.swarm.statistics().uploaded_bytes
+        sent = self._network.swarm.totals().uploaded_bytes
         return {"copies_sent": round(sent / total, 3) if total else 0.0}
 
     def _limit(self, question: Question) -> Answer:

@@ -1,5 +1,6 @@
 """What a node tells whoever runs it: the events of the command-line contract (DESIGN.md, section 7)."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -121,9 +122,9 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class PeersSeen:
-    """Who is linked, for the live view alone: scripts ask for it with `p2psync peers`."""
+    """Asks who is linked, for the live view alone: scripts ask with `p2psync peers`."""
 
-    peers: tuple[PeerRow, ...]
+    peers: Callable[[], Sequence[PeerRow]]
 
 
 NodeEvent = Listening | Offering | Ready | Progress | Matched | Published | LocalAddition | Problem | Note

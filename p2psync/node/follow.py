@@ -137,7 +137,7 @@ class _Follow:
             self._done.set()
 
     def _matched(self, event: events.Matched) -> Matched:
-        numbers = self._network.swarm.statistics()
+        numbers = self._network.swarm.totals()
         return Matched(
             root=event.root.hex(),
             files=event.files,

@@ -148,7 +148,7 @@ class FolderNetwork:
         self._endpoint.join(self._membership)
         self._rng = random.Random()  # noqa: S311 - for order and jitter, never for secrets
         self.swarm = Swarm(
-            ThreadedStore(folder.store, trio.CapacityLimiter(STORE_THREADS)),
+            ThreadedStore(folder.store, trio.CapacityLimiter(STORE_THREADS), recent_bytes=folder.memory.recent_bytes),
             SwarmContext(
                 device=identity.device,
                 judge=lambda signed: _judged(*newest.judge(signed)),
@@ -220,7 +220,7 @@ class FolderNetwork:
         )
 
     def _tracker_progress(self) -> TrackerProgress:
-        numbers = self.swarm.statistics()
+        numbers = self.swarm.totals()
         return TrackerProgress(numbers.uploaded_bytes, numbers.fetched_bytes, self.left_bytes())
 
     def _note_outcome(self, url: str, outcome: str) -> None:

@@ -22,15 +22,15 @@ SCANNING_THERE = "scanning on the other side: what it has found so far is fetche
 
 def snapshot(progress: FolderProgress, network: FolderNetwork) -> Progress:
     """Return the progress event of this moment."""
-    numbers = network.swarm.statistics()
-    waits = progress.activity in (Activity.WAITING, Activity.MANIFEST, Activity.FETCHING) and not numbers.links
+    numbers = network.swarm.totals()
+    waits = progress.activity in (Activity.WAITING, Activity.MANIFEST, Activity.FETCHING) and not numbers.linked
     return Progress(
         state=progress.activity.value,
         done_bytes=progress.done_bytes,
         total_bytes=progress.total_bytes,
         fetched_bytes=numbers.fetched_bytes,
         uploaded_bytes=numbers.uploaded_bytes,
-        peers=len(numbers.links),
+        peers=numbers.linked,
         scanned_files=progress.scanned_files,
         waiting_for=explain_wait(network) if waits else SCANNING_THERE if progress.provisional else "",
     )
@@ -60,7 +60,7 @@ async def report_progress(
             fetched, fetched_at = now.fetched_bytes, trio.current_time()
         if not now.waiting_for and trio.current_time() - fetched_at >= STANDSTILL_S:
             now = replace(now, waiting_for=explain_standstill(progress.activity, network.swarm.statistics()))
-        emit(PeersSeen(tuple(peers())))
+        emit(PeersSeen(peers))
         if now != last:
             emit(now)
             moving = last is not None
@@ -92,15 +92,15 @@ async def give_up_when_stuck(progress: FolderProgress, network: FolderNetwork, t
             last, since = advance, now
         if timeout_s is not None and now - since >= timeout_s:
             raise _stuck(network, timeout_s)
-        numbers = network.swarm.statistics()
-        abandoned = bool(numbers.bans) and not numbers.links and not numbers.addresses
+        numbers = network.swarm.totals()
+        abandoned = bool(numbers.bans) and not numbers.linked and not numbers.known
         abandoned_since = (abandoned_since or now) if abandoned else None
         if abandoned_since is not None and now - abandoned_since >= NO_HONEST_SOURCE_S:
             raise _refused(network)
 
 
 def _advance(progress: FolderProgress, network: FolderNetwork) -> tuple[object, ...]:
-    return progress.activity, progress.done_bytes, network.swarm.statistics().fetched_bytes
+    return progress.activity, progress.done_bytes, network.swarm.totals().fetched_bytes
 
 
 def _works_alone(progress: FolderProgress) -> bool:
@@ -108,18 +108,16 @@ def _works_alone(progress: FolderProgress) -> bool:
 
 
 def _stuck(network: FolderNetwork, timeout_s: float) -> P2PSyncError:
-    numbers = network.swarm.statistics()
+    numbers = network.swarm.totals()
     if numbers.bans or network.older_heads():
         return _refused(network)
-    if numbers.links:
-        return UnreachableError(
-            f"nothing came from {len(numbers.links)} peers for {timeout_s:g} s: is the sharer alive?"
-        )
+    if numbers.linked:
+        return UnreachableError(f"nothing came from {numbers.linked} peers for {timeout_s:g} s: is the sharer alive?")
     return UnreachableError(f"{explain_wait(network)}; gave up after {timeout_s:g} s: is the share running?")
 
 
 def _refused(network: FolderNetwork) -> IntegrityError:
-    reasons = sorted(set(network.swarm.statistics().bans.values()))
+    reasons = sorted(set(network.swarm.totals().bans.values()))
     if not reasons:
         reasons = ["every peer offers an older version of the folder than this one has already seen"]
     return IntegrityError(f"no honest source is left: {'; '.join(reasons)}")

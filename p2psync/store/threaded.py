@@ -5,8 +5,10 @@ from typing import Any, TypeVar
 
 import trio
 
+from p2psync.budget import DEFAULT_MEMORY
 from p2psync.ids import BlockId
 from p2psync.store.base import BlockStore, Payload
+from p2psync.store.recent import RecentBlocks
 
 READ_BYTES = 1 << 20
 """What one hop reads: the hop (some 100 µs) is then a tenth of the work."""
@@ -27,14 +29,28 @@ class ThreadedStore:
         store: The blocking store.
         limiter: How many calls may be in threads at once.
         run_sync: What runs a call in a thread; under virtual time, which threads do not know, tests run it in place.
+        recent_bytes: How much of what was written last is kept at hand, while `remember` asks for it.
     """
 
     def __init__(
-        self, store: BlockStore, limiter: trio.CapacityLimiter, *, run_sync: RunSync = trio.to_thread.run_sync
+        self,
+        store: BlockStore,
+        limiter: trio.CapacityLimiter,
+        *,
+        run_sync: RunSync = trio.to_thread.run_sync,
+        recent_bytes: int = DEFAULT_MEMORY.recent_bytes,
     ) -> None:
         self._store = store
         self._limiter = limiter
         self._run_sync = run_sync
+        self._recent = RecentBlocks(recent_bytes)
+        self._remembers = False
+
+    def remember(self, *, wanted: bool) -> None:
+        """Say whether others will want what is written from now on."""
+        self._remembers = wanted
+        if not wanted:
+            self._recent.clear()
 
     async def read(self, ids: Sequence[BlockId]) -> list[Payload | None]:
         """Return the bytes of the first blocks of `ids`: of at least one, then of more until they reach `READ_BYTES`.
@@ -44,6 +60,10 @@ class ThreadedStore:
         Raises:
             StoreError: The storage as a whole failed.
         """
+        recent = self._recent.first(ids, READ_BYTES)
+        if recent:
+            await trio.lowlevel.checkpoint()
+            return list(recent)
         payloads: list[Payload | None] = await self._run_sync(self._read_some, ids, limiter=self._limiter)
         return payloads
 
@@ -54,6 +74,8 @@ class ThreadedStore:
             StoreError: The disk is full or failed.
         """
         wrong: list[BlockId] = await self._run_sync(self._store.write, blocks, limiter=self._limiter)
+        if self._remembers:
+            self._recent.put((id_, data) for id_, data in blocks if id_ not in wrong)
         return wrong
 
     async def compute(self, function: Callable[[Argument], Result], argument: Argument) -> Result:

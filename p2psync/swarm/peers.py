@@ -67,6 +67,9 @@ class PeerBook:
         """Banned devices, each with the reason."""
         return dict(self._banned_devices)
 
+    def __len__(self) -> int:
+        return len(self._records)
+
     def records(self) -> Iterator[tuple[PeerAddress, AddressRecord]]:
         """Yield all addresses that are tried."""
         yield from self._records.items()

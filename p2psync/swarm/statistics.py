@@ -91,10 +91,12 @@ class AddressStatistics:
 
 
 @dataclass(frozen=True, slots=True)
-class SwarmStatistics:
-    """A swarm at one moment.
+class SwarmTotals:
+    """What a swarm counts, at one moment; costs nothing to ask for.
 
     Attributes:
+        linked: Live links.
+        known: Addresses that are tried.
         fetched_bytes: Bytes of file blocks that were asked for, right, and written; manifest blocks are not counted.
         wasted_bytes: Payload that nobody waited for any more when it came.
         uploaded_bytes: Payload sent to others.
@@ -104,8 +106,8 @@ class SwarmStatistics:
         bans: Banned devices, each with the reason.
     """
 
-    links: tuple[LinkStatistics, ...]
-    addresses: tuple[AddressStatistics, ...]
+    linked: int
+    known: int
     fetched_bytes: int
     wasted_bytes: int
     uploaded_bytes: int
@@ -113,3 +115,11 @@ class SwarmStatistics:
     unassigned_tasks: int
     unwritten_bytes: int
     bans: Mapping[DeviceId, str]
+
+
+@dataclass(frozen=True, slots=True)
+class SwarmStatistics(SwarmTotals):
+    """The same with every link and every address."""
+
+    links: tuple[LinkStatistics, ...]
+    addresses: tuple[AddressStatistics, ...]

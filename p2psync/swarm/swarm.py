@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import AsyncIterable, Mapping, Sequence
+from dataclasses import fields
 from itertools import count
 
 import trio
@@ -29,6 +30,7 @@ from p2psync.swarm.statistics import (
     LinkUp,
     PeerBanned,
     SwarmStatistics,
+    SwarmTotals,
 )
 from p2psync.swarm.tasks import Written
 from p2psync.wire import limits
@@ -104,9 +106,25 @@ class Swarm:
         self._book.add(addresses, trio.current_time())
         self._dialler.look_again()
 
+    def totals(self) -> SwarmTotals:
+        """Return what is counted."""
+        return SwarmTotals(
+            linked=len(self._links),
+            known=len(self._book),
+            fetched_bytes=self._downloads.fetched_bytes,
+            wasted_bytes=self._downloads.wasted_bytes,
+            uploaded_bytes=self._uploaded_bytes + sum(link.uploaded_bytes for link in self._links.values()),
+            wrong_blocks=self._downloads.wrong_blocks,
+            unassigned_tasks=self._downloads.unassigned_tasks,
+            unwritten_bytes=self._downloads.unwritten_bytes,
+            bans=self._book.bans,
+        )
+
     def statistics(self) -> SwarmStatistics:
         """Return what there is to know now."""
+        totals = self.totals()
         return SwarmStatistics(
+            **{field.name: getattr(totals, field.name) for field in fields(totals)},
             links=tuple(
                 describe_link(link, self._offer.root, self._downloads.in_flight_bytes(link))
                 for link in self._links.values()
@@ -115,13 +133,6 @@ class Swarm:
                 AddressStatistics(address, record.failures, record.last_failure)
                 for address, record in self._book.records()
             ),
-            fetched_bytes=self._downloads.fetched_bytes,
-            wasted_bytes=self._downloads.wasted_bytes,
-            uploaded_bytes=self._uploaded_bytes + sum(link.uploaded_bytes for link in self._links.values()),
-            wrong_blocks=self._downloads.wrong_blocks,
-            unassigned_tasks=self._downloads.unassigned_tasks,
-            unwritten_bytes=self._downloads.unwritten_bytes,
-            bans=self._book.bans,
         )
 
     # --- HeadExchange -------------------------------------------------------------------------------------------------
@@ -372,6 +383,9 @@ class Swarm:
                 told_at = now
                 self._tell_complete()
             self._acquaintances.tell(self._links.values(), now)
+            self._store.remember(
+                wanted=any(self._offer.root not in link.holdings.complete for link in self._links.values())
+            )
             self._choking.tick(self._links.values(), self._offer.root, now, complete=self._offer.complete)
             for link in list(self._links.values()):
                 match link.tick(now):

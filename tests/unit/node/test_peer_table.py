@@ -35,7 +35,7 @@ def swarm(*links, **numbers):
     counts = dict.fromkeys(
         ["fetched_bytes", "wasted_bytes", "uploaded_bytes", "wrong_blocks", "unassigned_tasks", "unwritten_bytes"], 0
     )
-    return SwarmStatistics(links=links, addresses=(), bans={}, **(counts | numbers))
+    return SwarmStatistics(linked=len(links), known=0, links=links, addresses=(), bans={}, **(counts | numbers))
 
 
 @pytest.mark.parametrize(
