@@ -34,14 +34,16 @@ class StagedFile:
         number: Its row id, in the index too once it is finished.
         entry: What it will be.
         missing: How many blocks are still to be written.
+        has_looks: Whether its permissions and time are set.
     """
 
-    __slots__ = ("_have", "entry", "missing", "number", "offsets")
+    __slots__ = ("_have", "entry", "has_looks", "missing", "number", "offsets")
 
     def __init__(self, number: int, entry: Entry, have: bytes = b"") -> None:
         lengths = struct.unpack(f">{len(entry.lengths) // 4}I", entry.lengths)
         self.number = number
         self.entry = entry
+        self.has_looks = False
         self.offsets = [0]
         for length in lengths:
             self.offsets.append(self.offsets[-1] + length)
@@ -326,6 +328,8 @@ class Staging:
             while view:
                 written = os.pwrite(handle, view, offset)
                 view, offset = view[written:], offset + written
+            if file.is_whole:
+                file.has_looks = _set_looks(handle, file.entry)
         finally:
             os.close(handle)
 
@@ -352,6 +356,16 @@ class Staging:
     def _unlink(self, name: str) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name, dir_fd=self._handle)
+
+
+def _set_looks(handle: int, entry: Entry) -> bool:
+    """Set an open file's permissions and time; return whether that could be done."""
+    try:
+        os.fchmod(handle, entry.mode)
+        os.utime(handle, ns=(entry.mtime_ns, entry.mtime_ns))
+    except OSError:  # whoever puts it in its place tries again, and says what is wrong
+        return False
+    return True
 
 
 def wanted_slots(file: StagedFile) -> list[tuple[int, BlockId]]:

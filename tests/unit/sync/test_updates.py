@@ -311,3 +311,20 @@ async def test_a_file_aside_that_was_deep_below_is_kept_too(tmp_path):
         assert matched.problems == ()
         assert b.moved_aside() == {b"own"}
         assert tree(b.root) == tree(a.root)
+
+
+@pytest.mark.parametrize("stands", ["file", "directory", "link"])
+async def test_what_the_user_puts_in_the_way_while_files_are_being_fetched_is_kept(tmp_path, stands):
+    make = {
+        "file": lambda path: path.write_bytes(b"mine"),
+        "directory": lambda path: (path.mkdir(), (path / "inside").write_bytes(b"mine")),
+        "link": lambda path: path.symlink_to("mine"),
+    }[stands]
+    with sharing(tmp_path / "a") as a:
+        (a.root / "new").write_bytes(b"what is shared")
+        a.publish()
+        with following(tmp_path / "b", a.swarm) as b:
+            b.before_write = lambda block: make(b.root / "new")
+            assert (await b.get()).displaced == 1
+            assert tree(b.root) == tree(a.root)
+            assert b"mine" in b.moved_aside()
