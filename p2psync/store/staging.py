@@ -11,6 +11,7 @@ import os
 import struct
 import threading
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from pathlib import Path
 
 from p2psync.blocks.block import split_ids
@@ -44,11 +45,9 @@ class StagedFile:
         self.number = number
         self.entry = entry
         self.has_looks = False
-        self.offsets = [0]
-        for length in lengths:
-            self.offsets.append(self.offsets[-1] + length)
-        self._have = bytearray(have or bytes((len(lengths) + 7) // 8))
-        self.missing = len(lengths) - sum(byte.bit_count() for byte in self._have)
+        self.offsets: list[int] = [0, *accumulate(lengths)]
+        self._have = bytearray(have or (len(lengths) + 7) // 8)
+        self.missing = len(lengths) - sum(byte.bit_count() for byte in have)
 
     @property
     def name(self) -> str:
@@ -64,6 +63,11 @@ class StagedFile:
     def is_whole(self) -> bool:
         """Whether it comes in one write, and so is not noted in the database."""
         return len(self.offsets) <= 2
+
+    def missing_slots(self) -> Sequence[int]:
+        """Return the slots of the blocks that are still to be written."""
+        slots = range(len(self.offsets) - 1)
+        return slots if self.missing == len(slots) else [slot for slot in slots if not self.has(slot)]
 
     def has(self, slot: int) -> bool:
         """Say whether a block has been written."""
@@ -278,7 +282,7 @@ class Staging:
             os.unlink(name, dir_fd=self._handle)
 
     def _resume(self, entry: Entry) -> StagedFile | None:
-        row = self._resumable.get(entry.key)
+        row = self._resumable.get(entry.key) if self._resumable else None
         if row is None or (row.ids, row.lengths) != (entry.ids, entry.lengths):
             return None
         del self._resumable[row.key]
@@ -370,4 +374,5 @@ def _set_looks(handle: int, entry: Entry) -> bool:
 
 def wanted_slots(file: StagedFile) -> list[tuple[int, BlockId]]:
     """Return (slot, id) of the blocks that a staged file still misses."""
-    return [(slot, block) for slot, block in enumerate(split_ids(file.entry.ids)) if not file.has(slot)]
+    blocks = split_ids(file.entry.ids)
+    return [(slot, blocks[slot]) for slot in file.missing_slots()]
