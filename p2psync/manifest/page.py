@@ -25,6 +25,7 @@ MOST_RECORDS = 1024
 MOST_TEXT_BYTES = 256 << 10
 """Where a page ends: its names, link targets, directories and version vectors together."""
 _CUT_MASK = 0xFF
+_KINDS = tuple(Kind)
 MAX_MODE = 0o777
 _COLUMNS = frozenset(
     (b"counts", b"cuts", b"ids", b"kinds", b"lengths", b"modes", b"mtimes", b"names", b"parents", b"runs", b"targets",
@@ -182,7 +183,7 @@ def _records(
     if len(names) != count or max(modes) > MAX_MODE:
         raise RemoteProtocolError("page: names or modes do not fit its records")
     records, at = [], 0
-    for row, kind in enumerate(map(Kind, kinds)):
+    for row, kind in enumerate(map(_KINDS.__getitem__, kinds)):
         end = at + counts[row]
         target = next(targets, b"") if kind is Kind.SYMLINK else b""
         records.append(

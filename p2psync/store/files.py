@@ -133,6 +133,27 @@ def set_mode(name: bytes, mode: int, directory: int) -> None:
         os.close(handle)
 
 
+def rename_into_gap(old: bytes, new: bytes, source: int, target: int) -> bool:
+    """Rename to a name that nothing has, from one open directory to another; where something stands, return False.
+
+    In one step where the system and the file system can do that, so that nothing that comes meanwhile is replaced; else
+    there is a look before.
+    """
+    if _renameat2 is not None:
+        if _renameat2(source, old, target, new, _RENAME_NOREPLACE) == 0:
+            return True
+        number = ctypes.get_errno()
+        if number == errno.EEXIST:
+            return False
+        if number not in (errno.EINVAL, errno.ENOSYS):  # which say that it cannot
+            raise OSError(number, os.strerror(number), new)
+    with contextlib.suppress(FileNotFoundError):
+        os.stat(new, dir_fd=target, follow_symlinks=False)
+        return False
+    os.rename(old, new, src_dir_fd=source, dst_dir_fd=target)
+    return True
+
+
 def make_durable(path: Path) -> None:
     """Put everything that was written to the file system of `path` on its disk: one call for a whole batch.
 
@@ -151,6 +172,10 @@ def make_durable(path: Path) -> None:
 
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_RENAME_NOREPLACE = 1
+_renameat2 = getattr(_libc, "renameat2", None)  # Linux alone has it
+if _renameat2 is not None:
+    _renameat2.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
 
 
 def write_whole(path: Path, data: bytes, *, mode: int = 0o600) -> None:

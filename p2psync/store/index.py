@@ -80,6 +80,15 @@ class FileIndex:
         row = self._database.row(f"SELECT {_FILE_COLUMNS} FROM files WHERE key = ?", (key,))
         return _local_file(row) if row else None
 
+    def known_keys(self, keys: Sequence[bytes]) -> set[bytes]:
+        """Return those of the keys at which the index knows of something, if only that it was deleted."""
+        found: set[bytes] = set()
+        for at in range(0, len(keys), MOST_VARIABLES):
+            some = keys[at : at + MOST_VARIABLES]
+            marks = ",".join("?" * len(some))
+            found.update(key for (key,) in self._database.rows(f"SELECT key FROM files WHERE key IN ({marks})", some))
+        return found
+
     def iter_files(self, first: bytes = b"", *, batch: int = 2000) -> Iterator[LocalFile]:
         """Yield all files from a key on, in key order, a batch in memory at a time."""
         while True:

@@ -11,6 +11,7 @@ import os
 import struct
 import threading
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from pathlib import Path
 
 from p2psync.blocks.block import split_ids
@@ -34,19 +35,19 @@ class StagedFile:
         number: Its row id, in the index too once it is finished.
         entry: What it will be.
         missing: How many blocks are still to be written.
+        has_looks: Whether its permissions and time are set.
     """
 
-    __slots__ = ("_have", "entry", "missing", "number", "offsets")
+    __slots__ = ("_have", "entry", "has_looks", "missing", "number", "offsets")
 
     def __init__(self, number: int, entry: Entry, have: bytes = b"") -> None:
         lengths = struct.unpack(f">{len(entry.lengths) // 4}I", entry.lengths)
         self.number = number
         self.entry = entry
-        self.offsets = [0]
-        for length in lengths:
-            self.offsets.append(self.offsets[-1] + length)
-        self._have = bytearray(have or bytes((len(lengths) + 7) // 8))
-        self.missing = len(lengths) - sum(byte.bit_count() for byte in self._have)
+        self.has_looks = False
+        self.offsets: list[int] = [0, *accumulate(lengths)]
+        self._have = bytearray(have or (len(lengths) + 7) // 8)
+        self.missing = len(lengths) - sum(byte.bit_count() for byte in have)
 
     @property
     def name(self) -> str:
@@ -62,6 +63,11 @@ class StagedFile:
     def is_whole(self) -> bool:
         """Whether it comes in one write, and so is not noted in the database."""
         return len(self.offsets) <= 2
+
+    def missing_slots(self) -> Sequence[int]:
+        """Return the slots of the blocks that are still to be written."""
+        slots = range(len(self.offsets) - 1)
+        return slots if self.missing == len(slots) else [slot for slot in slots if not self.has(slot)]
 
     def has(self, slot: int) -> bool:
         """Say whether a block has been written."""
@@ -276,7 +282,7 @@ class Staging:
             os.unlink(name, dir_fd=self._handle)
 
     def _resume(self, entry: Entry) -> StagedFile | None:
-        row = self._resumable.get(entry.key)
+        row = self._resumable.get(entry.key) if self._resumable else None
         if row is None or (row.ids, row.lengths) != (entry.ids, entry.lengths):
             return None
         del self._resumable[row.key]
@@ -326,6 +332,8 @@ class Staging:
             while view:
                 written = os.pwrite(handle, view, offset)
                 view, offset = view[written:], offset + written
+            if file.is_whole:
+                file.has_looks = _set_looks(handle, file.entry)
         finally:
             os.close(handle)
 
@@ -354,6 +362,17 @@ class Staging:
             os.unlink(name, dir_fd=self._handle)
 
 
+def _set_looks(handle: int, entry: Entry) -> bool:
+    """Set an open file's permissions and time; return whether that could be done."""
+    try:
+        os.fchmod(handle, entry.mode)
+        os.utime(handle, ns=(entry.mtime_ns, entry.mtime_ns))
+    except OSError:  # whoever puts it in its place tries again, and says what is wrong
+        return False
+    return True
+
+
 def wanted_slots(file: StagedFile) -> list[tuple[int, BlockId]]:
     """Return (slot, id) of the blocks that a staged file still misses."""
-    return [(slot, block) for slot, block in enumerate(split_ids(file.entry.ids)) if not file.has(slot)]
+    blocks = split_ids(file.entry.ids)
+    return [(slot, blocks[slot]) for slot in file.missing_slots()]

@@ -30,26 +30,25 @@ class PathGate:
             PathError: Its path would leave the folder, touch p2psync's own files, go through something that is not a
                 directory, or be the same as another one's on this file system.
         """
-        path = entry.path
-        self._check_components(entry, path)
         # What stands in the folder from before is no answer: this manifest may have refused or replaced it.
         if entry.parent not in self._directories:
-            raise PathError(path, "its directory is not part of the folder, or was refused")
+            self._check_names(entry, [*entry.parent.split(b"/"), entry.name])
+            raise PathError(entry.path, "its directory is not part of the folder, or was refused")
+        self._check_names(entry, [entry.name])  # those of its directory have passed
         if self.folds and entry.kind is not Kind.TOMBSTONE:
-            self._check_clash(entry, path)
+            self._check_clash(entry, entry.path)
         if entry.kind is Kind.DIRECTORY:
-            self._directories.add(path)
+            self._directories.add(entry.path)
 
-    def _check_components(self, entry: Entry, path: bytes) -> None:
-        names = [*entry.parent.split(b"/"), entry.name] if entry.parent else [entry.name]
-        if b"/" in entry.name or b"\0" in path or any(name in _FORBIDDEN_NAMES for name in names):
-            raise PathError(path, "the path would lead out of the folder, or is not in its plain form")
-        if any(len(name) > MAX_NAME_BYTES for name in names):
-            raise PathError(path, f"a name has more than {MAX_NAME_BYTES} bytes")
-        folded = map(fold_name, names) if self.folds else names
-        if (fold_name(STATE_DIRECTORY) if self.folds else STATE_DIRECTORY) in folded:
-            # At any depth: a folder below may be shared by itself, and its keys are nobody else's.
-            raise PathError(path, "that name is kept for p2psync's own files")
+    def _check_names(self, entry: Entry, names: list[bytes]) -> None:
+        for name in names:
+            if b"/" in name or b"\0" in name or name in _FORBIDDEN_NAMES:
+                raise PathError(entry.path, "the path would lead out of the folder, or is not in its plain form")
+            if len(name) > MAX_NAME_BYTES:
+                raise PathError(entry.path, f"a name has more than {MAX_NAME_BYTES} bytes")
+            if name == STATE_DIRECTORY or (self.folds and fold_name(name) == fold_name(STATE_DIRECTORY)):
+                # At any depth: a folder below may be shared by itself, and its keys are nobody else's.
+                raise PathError(entry.path, "that name is kept for p2psync's own files")
 
     def _check_clash(self, entry: Entry, path: bytes) -> None:
         if entry.parent != self._parent:

@@ -142,12 +142,11 @@ class Planner:
         begun, awaited = self._begin(to_begin, starts)
         self._reuse(awaited, [length for _, page in group for length in page.block_lengths])
         self._writer.flush()
-        missing = {starts[file.entry.key] + slot for file in begun for slot, _ in wanted_slots(file)}
-        unmade = {entry.key for entry in to_begin} - {file.entry.key for file in begun}
-        unmade |= set(starts) - {entry.key for entry in admitted if self._is_due(entry)}
-        for entry in entries:
-            if entry.key in unmade:
-                missing.update(range(starts[entry.key], starts[entry.key] + len(entry.lengths) // 4))
+        missing = {start + slot for start, file in begun for slot in file.missing_slots()}
+        if len(begun) < len(to_begin):
+            missing |= _numbers_of(to_begin, starts, {file.entry.key for _, file in begun})
+        if self._first or len(admitted) < len(entries):
+            missing |= _numbers_of(entries, starts, {entry.key for entry in admitted if self._is_due(entry)})
         return GroupPlan(list(_runs(group, set(awaited))), _holdings(group, missing))
 
     def _is_due(self, entry: Entry | None) -> bool:
@@ -183,25 +182,37 @@ class Planner:
             self._writer.adopt(entry, local)
         return []
 
-    def _begin(self, entries: list[Entry], starts: dict[bytes, int]) -> tuple[list[StagedFile], dict[int, BlockId]]:
-        """Begin files; return them, and the blocks that they wait for by their numbers in the group."""
+    def _begin(
+        self, entries: list[Entry], starts: dict[bytes, int]
+    ) -> tuple[list[tuple[int, StagedFile]], dict[int, BlockId]]:
+        """Begin files; return them with where their blocks begin in the group, and the blocks that they wait for."""
+        begun: list[tuple[int, StagedFile]] = []
         waits: dict[int, BlockId] = {}
-        files = self._staging.begin(entries)
-        for file in files:
+        for file in self._staging.begin(entries):
+            start = starts[file.entry.key]
+            begun.append((start, file))
             if self.may_move and file.size_bytes >= MOVED_BYTES and self._move_here(file):
                 self.totals.reused_bytes += file.size_bytes
                 continue
             wanted = wanted_slots(file)
-            self.totals.right_bytes += file.size_bytes - sum(file.length(slot) for slot, _ in wanted)
-            largest = largest_chunk(file.entry.cut)
-            zeros = block_id(bytes(largest)) if any(file.length(slot) == largest for slot, _ in wanted) else None
+            if len(wanted) < len(file.offsets) - 1:
+                self.totals.right_bytes += file.size_bytes - sum(file.length(slot) for slot, _ in wanted)
+            if file.size_bytes >= largest_chunk(file.entry.cut):
+                wanted = self._without_zeros(file, wanted)
             for slot, block in wanted:
-                if block == zeros and file.length(slot) == largest:
-                    self._staging.fill_zeros(file, slot)
-                    self.totals.reused_bytes += largest
-                elif not self._staging.await_block(block, file, slot):
-                    waits[starts[file.entry.key] + slot] = block
-        return files, waits
+                if not self._staging.await_block(block, file, slot):
+                    waits[start + slot] = block
+        return begun, waits
+
+    def _without_zeros(self, file: StagedFile, wanted: list[tuple[int, BlockId]]) -> list[tuple[int, BlockId]]:
+        """Leave holes for the largest blocks that are zeros; return what else is wanted."""
+        largest = largest_chunk(file.entry.cut)
+        zeros = block_id(bytes(largest)) if any(file.length(slot) == largest for slot, _ in wanted) else None
+        holes = [slot for slot, block in wanted if block == zeros and file.length(slot) == largest]
+        for slot in holes:
+            self._staging.fill_zeros(file, slot)
+            self.totals.reused_bytes += largest
+        return [(slot, block) for slot, block in wanted if not file.has(slot)] if holes else wanted
 
     def _move_here(self, file: StagedFile) -> bool:
         """Take the file that has been renamed, if that is what happened: a file of ours that the folder has no more."""
@@ -266,6 +277,12 @@ def _block_starts(entries: list[Entry]) -> dict[bytes, int]:
         starts[entry.key] = at
         at += len(entry.lengths) // 4
     return starts
+
+
+def _numbers_of(entries: list[Entry], starts: dict[bytes, int], but: set[bytes]) -> set[int]:
+    """Return the numbers of all blocks of entries, but for those at some keys."""
+    spans = [(starts[entry.key], len(entry.lengths) // 4) for entry in entries if entry.key not in but]
+    return {number for start, count in spans for number in range(start, start + count)}
 
 
 def _runs(group: list[tuple[BlockId, Page]], wanted: set[int]) -> Iterator[Run]:

@@ -1,23 +1,21 @@
 """Watch: learn that something in a folder has changed; what, the scan finds out."""
 
 import math
-import os
 import time
 from collections.abc import Callable, Collection, Sequence
+from contextlib import aclosing
 from pathlib import Path
 
 import trio
 
-from p2psync.store.folder_state import STATE_NAME
+from p2psync.sync.inotify import inotify_notices, is_available
+from p2psync.sync.library_notices import library_notices
+from p2psync.sync.notices import QUIET_S, NoticeSource
 
 RESCAN_INTERVAL_S = 60
 """Longest time between scans: notices can be lost, and some file systems send none."""
 POLL_INTERVAL_S = 5
 """Time between scans where the system sends no notices at all."""
-LIVE_WITHIN_MS = 300
-"""How often the watching library comes back to us with nothing to tell; the first time says that it is watching."""
-QUIET_S = 0.05
-"""Changes come in bursts: one scan for what happens within this time."""
 MOST_DIRECTORIES = 1_000
 """Changed directories that are looked into one by one; where there are more the whole folder is scanned."""
 SCAN_SHARE = 20
@@ -32,10 +30,18 @@ class Watcher:
         directories: Gives the paths of all directories in it. Each is watched by itself: a recursive watch would
             follow the folder's symlinks out of it.
         report: Told, in one sentence, when changes cannot be watched for.
+        source: Where notices come from.
     """
 
-    def __init__(self, root: Path, directories: Callable[[], Sequence[bytes]], report: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        root: Path,
+        directories: Callable[[], Sequence[bytes]],
+        report: Callable[[str], None],
+        source: NoticeSource | None = None,
+    ) -> None:
         self._root = root.absolute()
+        self._source = source or (inotify_notices if is_available() else library_notices)
         self._directories = directories
         self._report = report
         self._interval_s: float = RESCAN_INTERVAL_S
@@ -87,32 +93,19 @@ class Watcher:
 
     async def _watch(self, directories: frozenset[bytes], live: Callable[[], None]) -> bool:
         """Take notices of some directories; return False when that turns out not to work."""
-        from watchfiles import Change, awatch  # noqa: PLC0415 - only a folder that is watched pays for it
-        from watchfiles._rust_notify import WatchfilesRustInternalError  # noqa: PLC0415
-
-        own = str(self._root / STATE_NAME)
         unwatched, self._unwatched = self._unwatched, set()
         is_live, works = False, True
         try:
-            async for changes in awatch(
-                *filter(None, map(self._text, directories)),
-                watch_filter=lambda _change, path: path != own and not path.startswith(f"{own}/"),
-                debounce=int(QUIET_S * 1000),
-                step=int(QUIET_S * 500),
-                rust_timeout=LIVE_WITHIN_MS,
-                yield_on_timeout=True,
-                recursive=False,
-                ignore_permission_denied=True,
-            ):
-                if not is_live:  # now it is; look for what changed before
-                    is_live = True
-                    live()
-                    self.poke(unwatched)
-                if changes:
-                    self._forget({self._inside(path) for change, path in changes if change is Change.deleted})
-                    self.poke({self._inside(os.path.dirname(path)) for _, path in changes})
-        except* (FileNotFoundError, WatchfilesRustInternalError):
-            # A directory went away since the scan, or a change under a name that is not text: a change all the same.
+            async with aclosing(self._source(self._root, directories)) as source:
+                async for notices in source:
+                    if not is_live:  # now it is; look for what changed before
+                        is_live = True
+                        live()
+                        self.poke(unwatched)
+                    self._forget(notices.gone)
+                    if notices.dirty != set():
+                        self.poke(notices.dirty)
+        except* FileNotFoundError:  # a directory went away since the scan: a change all the same
             self.poke()
             self._unwatched = None  # until the next watch is live nothing tells of changes
         except* OSError as group:  # too many watches, or a file system without notices
@@ -122,18 +115,7 @@ class Watcher:
             works = False
         return works
 
-    def _text(self, path: bytes) -> str | None:
-        """Return a directory as the watching library takes it; it cannot take what is not UTF-8."""
-        try:
-            return f"{self._root}/{path.decode()}" if path else str(self._root)
-        except UnicodeDecodeError:
-            return None
-
-    def _inside(self, path: str) -> bytes:
-        """Return the path inside the folder."""
-        return os.fsencode(path).removeprefix(os.fsencode(self._root)).strip(b"/")
-
-    def _forget(self, gone: set[bytes]) -> None:
+    def _forget(self, gone: frozenset[bytes]) -> None:
         """Directories that have gone are watched no more, even if others of the same names are there by now."""
         if gone & self._watched:
             below = tuple(path + b"/" for path in gone)

@@ -3,12 +3,10 @@
 import os
 import shutil
 
-import pytest
 import trio
 
 from p2psync.sync.events import PublishedHead
 from p2psync.sync.publisher import Publisher
-from p2psync.sync.watch import Watcher
 from tests.unit.sync.folders import DEVICE, KEYS, following, only_error, sharing, tree
 
 
@@ -109,25 +107,6 @@ async def test_a_higher_number_of_ours_that_a_peer_has_seen_is_gone_above(tmp_pa
                 a.swarm.hear(signed)
                 assert (await loop.heads(2)).seq == 42
                 nursery.cancel_scope.cancel()
-
-
-async def test_a_name_that_begins_like_the_state_directorys_is_watched_and_the_state_is_not(tmp_path):
-    (tmp_path / ".p2psync").mkdir()
-    watcher = Watcher(tmp_path, list, pytest.fail)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(watcher.run)
-        await watcher.watch_anew()
-        with trio.fail_after(10):
-            await watcher.wait_change()  # it is live
-        (tmp_path / ".p2psync" / "index").write_bytes(b"ours")
-        (tmp_path / ".p2psync").touch()
-        with trio.move_on_after(1) as nothing:
-            await watcher.wait_change()
-        assert nothing.cancelled_caught
-        (tmp_path / ".p2psync-notes").write_bytes(b"the user's")
-        with trio.fail_after(10):
-            await watcher.wait_change()
-        nursery.cancel_scope.cancel()
 
 
 def test_the_keys_of_a_folder_inside_that_is_shared_by_itself_are_not_published(tmp_path):

@@ -1,12 +1,15 @@
 """An update changes exactly what changed, and never costs anything of the user's."""
 
+import contextlib
 import os
 import random
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import trio
 
 from tests.unit.sync.folders import contents, following, make_deep, sharing, tree
 
@@ -311,3 +314,42 @@ async def test_a_file_aside_that_was_deep_below_is_kept_too(tmp_path):
         assert matched.problems == ()
         assert b.moved_aside() == {b"own"}
         assert tree(b.root) == tree(a.root)
+
+
+@pytest.mark.parametrize("stands", ["file", "directory", "link"])
+async def test_what_the_user_puts_in_the_way_while_files_are_being_fetched_is_kept(tmp_path, stands):
+    make = {
+        "file": lambda path: path.write_bytes(b"mine"),
+        "directory": lambda path: (path.mkdir(), (path / "inside").write_bytes(b"mine")),
+        "link": lambda path: path.symlink_to("mine"),
+    }[stands]
+    with sharing(tmp_path / "a") as a:
+        (a.root / "new").write_bytes(b"what is shared")
+        a.publish()
+        with following(tmp_path / "b", a.swarm) as b:
+            b.before_write = lambda block: make(b.root / "new")
+            assert (await b.get()).displaced == 1
+            assert tree(b.root) == tree(a.root)
+            assert b"mine" in b.moved_aside()
+
+
+async def test_the_room_of_a_large_file_that_is_replaced_is_given_back(tmp_path):
+    with sharing(tmp_path / "a") as a, following(tmp_path / "b", a.swarm) as b:
+        for content in (b"before", b"after"):
+            (a.root / "large").write_bytes(content)
+            os.truncate(a.root / "large", 64 << 20)
+            a.publish()
+            await b.get()
+        assert tree(b.root) == tree(a.root)
+        for thread in threading.enumerate():
+            if thread.name.startswith("freeing"):
+                await trio.to_thread.run_sync(thread.join)
+        assert not [path for path in open_files() if path.endswith("large (deleted)")]
+
+
+def open_files() -> list[str]:
+    paths = []
+    for number in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            paths.append(os.readlink(f"/proc/self/fd/{number}"))
+    return paths
