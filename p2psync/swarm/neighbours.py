@@ -62,7 +62,7 @@ class Neighbours:
     def link_up(self, number: int, now: float) -> None:
         """A link is up."""
         self._links[number] = _Link(since=now, moved_at=now)
-        self._newest_at = now
+        self._newest_at, self._searches = now, False
 
     def link_down(self, number: int) -> None:
         """A link is down."""

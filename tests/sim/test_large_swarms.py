@@ -57,7 +57,8 @@ async def test_where_all_have_everything_nobody_dials_any_more(autojump_clock):
 async def test_where_nobody_can_give_anything_each_looks_for_others_now_and_then(autojump_clock):
     peers = swarm_of(LARGE, Net())
     async with running(*peers):
-        assert 0 < await links_made(peers, 2 * IDLE_S) <= 2 * 2 * LARGE
+        searches_ends = 2 * 2 * LARGE
+        assert 0 < await links_made(peers, 2 * IDLE_S) <= 1.5 * searches_ends  # some replace what others give up
 
 
 async def test_who_knows_a_full_host_alone_is_told_of_others_and_gets_everything(autojump_clock):
