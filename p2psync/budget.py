@@ -22,8 +22,13 @@ class MemoryBudget:
 
     @property
     def payload_bytes(self) -> int:
-        """What may be received and not yet written; and, once more, what is kept of buffers for it."""
+        """What may be received and not yet written."""
         return self._spare_bytes // 6
+
+    @property
+    def buffer_bytes(self) -> int:
+        """What is kept of buffers: for that, for the block that goes beyond it, and for the one being received."""
+        return self.payload_bytes * 5 // 4
 
     @property
     def segment_bytes(self) -> int:

@@ -7,18 +7,17 @@ was busy is made up for, so the rate is met and not only kept below.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from p2psync.wire.limits import RECORD_BYTES
+from p2psync.wire.records import RECORD_OVERHEAD_BYTES
+
 SLACK_S = 0.25
 """A delay up to this, of ours, is made up for; after a longer pause nothing is saved up, so nothing bursts."""
 QUANTUM_S = 0.05
 """What is moved in one go should last for this: twenty steps a second are smooth, and cost nothing."""
 MIN_QUANTUM_BYTES = 16 << 10
-"""A TLS record: in smaller steps only the overhead would grow."""
+"""In smaller steps only the overhead would grow."""
 MAX_QUANTUM_BYTES = 1 << 20
 UNLIMITED_QUANTUM_BYTES = 1 << 30
-
-_RECORD_BYTES = 16 << 10
-_RECORD_OVERHEAD_BYTES = 22
-"""TLS 1.3 (RFC 8446, 5.2): header 5, type 1, tag 16."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,5 +71,5 @@ def quantum_bytes(rates: Sequence[float | None]) -> int:
 
 
 def wire_bytes(count: int) -> int:
-    """Return what `count` bytes take on the wire as TLS records, headers of TCP and IP aside."""
-    return count + -(-count // _RECORD_BYTES) * _RECORD_OVERHEAD_BYTES
+    """Return what `count` bytes take on the wire in records, headers of TCP and IP aside."""
+    return count + -(-count // RECORD_BYTES) * RECORD_OVERHEAD_BYTES

@@ -48,6 +48,11 @@ class Stream(Protocol):
         """The IP address at the other end, empty if there is none."""
         ...
 
+    @property
+    def unread_bytes(self) -> int:
+        """Bytes that have arrived and cannot be received yet."""
+        ...
+
     async def send_all(self, buffers: Sequence[Buffer]) -> None:
         """Send the buffers end to end. After a cancelled send the stream is unusable."""
         ...
@@ -164,8 +169,8 @@ class Link:
 
     @property
     def payload_bytes(self) -> int:
-        """Payload received so far, that of unfinished frames included."""
-        return self._connection.payload_bytes
+        """Payload received so far, that of unfinished frames and records included."""
+        return self._connection.payload_bytes + self._stream.unread_bytes
 
     async def greet(self, ours: Hello) -> bool:
         """Exchange HELLOs, the accepting side's first; return whether the link is up, else `ending` says why not."""

@@ -1,55 +1,42 @@
-"""A TLS connection to another member of a folder, made for bulk.
+"""A connection to another member of the folder, made for bulk: TLS for the introduction, then records of our own.
 
-`trio.SSLStream` costs one await a record of 16 KiB, and half of the speed. Here one await moves up to 256 KiB, which
-are then decrypted record after record straight into the caller's buffer, or were encrypted by a single call.
+One await moves a record of up to 1 MiB, which is decrypted straight into the caller's buffer (`wire.records` says why
+that is not TLS's own record).
 """
 
 import ssl
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
 
 import trio
 
-from p2psync.errors import RemoteProtocolError, UnreachableError
+from p2psync.errors import RemoteProtocolError
 from p2psync.ids import DeviceId
+from p2psync.swarm.incoming import Incoming
+from p2psync.swarm.introduction import Introduction
 from p2psync.swarm.tcp import remote_host
-from p2psync.swarm.tls import ALPN, member_device
+from p2psync.wire.limits import RECORD_BYTES
+from p2psync.wire.records import RECORD_OVERHEAD_BYTES, RecordReader, RecordWriter
 
 Buffer = bytes | bytearray | memoryview
 
-# Measured over loopback: 64 KiB costs a third more CPU in awaits, 1 MiB does not fit the second-level cache, in
-# which the four copies between kernel, BIO, record and buffer are cheap.
-_PART_BYTES = 256 * 1024
-# The most plaintext that one TLS record holds; buffers below it are joined, so that records are full.
-_RECORD_BYTES = 16 * 1024
-# A close_notify fits the socket's buffer at once, unless the network is dead; then nobody misses it.
-_CLOSE_NOTIFY_S = 1.0
-
-# OpenSSL's reasons, from either side of the handshake, in words that help whoever reads them.
-_SENTENCES = {
-    "CERTIFICATE_VERIFY_FAILED": "the peer is not a member of this folder",
-    "PEER_DID_NOT_RETURN_A_CERTIFICATE": "the peer is not a member of this folder: it showed no certificate",
-    "CALLBACK_FAILED": "the peer asks for a folder that is not shared here",
-    "TLSV1_UNRECOGNIZED_NAME": "the peer does not share this folder",
-    "TLSV1_ALERT_UNKNOWN_CA": "the peer does not take us for a member of this folder",
-    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "the peer does not take us for a member of this folder",
-    "WRONG_VERSION_NUMBER": "the peer does not speak TLS: is this the address of a p2psync peer?",
-    "HTTP_REQUEST": "the peer speaks HTTP: that is no p2psync peer",
-}
+# Below this, copying a buffer to the one that follows it costs less than a record of its own.
+_JOINED_BYTES = 16 << 10
+# A goodbye fits the socket's buffer at once, unless the network is dead; then nobody misses it.
+_GOODBYE_S = 1.0
 
 
 class SecureStream(trio.abc.AsyncResource):
-    """TLS over any trio stream, between two members.
+    """Records over any trio stream, between two members.
 
-    One task may send while another receives. OpenSSL answers a peer's KeyUpdate in front of the next data that we
-    send, so receiving never has to send.
+    One task may send while another receives.
 
     Attributes:
         device: Who is at the other end; known once `do_handshake` has returned.
+        context: That of the folder which this connection is for; known then too.
     """
 
     device: DeviceId
+    context: ssl.SSLContext
 
     def __init__(self, transport: trio.abc.Stream, context: ssl.SSLContext, server_name: str | None = None) -> None:
         """Prepare a connection, which this stream then owns.
@@ -60,17 +47,13 @@ class SecureStream(trio.abc.AsyncResource):
             server_name: The folder's SNI name if this side dials, None if it was dialled.
         """
         self._transport = transport
-        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = context.wrap_bio(
-            self._incoming, self._outgoing, server_side=server_name is None, server_hostname=server_name
-        )
-        # The type stubs know `read` only in its form without a buffer, which returns bytes.
-        self._read: Callable[[int, memoryview], int] = self._tls.read  # type: ignore[assignment]
+        self._incoming = Incoming(transport)
+        self._first_context, self._server_name = context, server_name
+        self._reader: RecordReader | None = None
+        self._writer: RecordWriter | None = None
+        self._records = memoryview(b"")  # what is being sent: one buffer, as long as was needed so far
         self._can_send = False  # before the handshake, while sending, and for ever after a send that did not finish
-        self._is_sending = False
-        self._has_heard = False
-        self._is_ended = False
-        self._failure: ssl.SSLError | None = None
+        self._is_sending = self._is_ended = False
 
     @property
     def remote_host(self) -> str:
@@ -78,35 +61,20 @@ class SecureStream(trio.abc.AsyncResource):
         return remote_host(self._transport)
 
     @property
-    def context(self) -> ssl.SSLContext:
-        """The context of the folder that this connection is for; known after the handshake."""
-        return self._tls.context
+    def unread_bytes(self) -> int:
+        """Bytes that have arrived and cannot be received yet, for want of the rest of their record."""
+        return 0 if self._reader is None else self._reader.unread_bytes
 
     async def do_handshake(self) -> None:
         """Prove membership to each other. The caller bounds the time, and closes the stream if this raises.
 
-        A peer that dials and is refused may learn of it from its first `receive_into` only: in TLS 1.3 the dialling
-        side is done before the other side has judged its certificate.
-
         Raises:
-            RemoteProtocolError: The peer is no member, or speaks something else.
+            RemoteProtocolError: The peer is no member, does not take us for one, or speaks something else.
             UnreachableError: It hung up.
         """
-        try:
-            while not self._step_handshake():
-                await self._flush()
-                if not await self._fill():
-                    raise UnreachableError("the peer hung up during the handshake")
-            await self._flush()
-        except RemoteProtocolError:
-            with suppress(trio.BrokenResourceError):
-                await self._flush()  # the alert tells the peer why
-            raise
-        except trio.BrokenResourceError:
-            raise UnreachableError("the peer hung up during the handshake") from None
-        if self._tls.selected_alpn_protocol() != ALPN:
-            raise RemoteProtocolError("the peer speaks another protocol: is its p2psync of another version?")
-        self.device = member_device(self._tls)
+        introduction = Introduction(self._transport, self._first_context, self._server_name)
+        self.device, self.context, own_key, peer_key, received = await introduction.run()
+        self._writer, self._reader = RecordWriter(own_key), RecordReader(peer_key, received)
         self._can_send = True
 
     async def send_all(self, buffers: Sequence[Buffer]) -> None:
@@ -122,14 +90,9 @@ class SecureStream(trio.abc.AsyncResource):
             raise trio.BrokenResourceError("this stream can send nothing any more")
         self._is_sending, self._can_send = True, False
         try:
-            for part in _iter_parts(buffers):
-                self._tls.write(part)
-                if self._outgoing.pending >= _PART_BYTES:
-                    await self._flush()
-            await self._flush()
+            for plains in _iter_groups(buffers):
+                await self._transport.send_all(self._protected(plains))
             self._can_send = True
-        except ssl.SSLError as error:
-            raise trio.BrokenResourceError(_sentence(error)) from error
         finally:
             self._is_sending = False
 
@@ -137,21 +100,27 @@ class SecureStream(trio.abc.AsyncResource):
         """Receive at least one byte, and what else has arrived and fits. A cancelled call loses nothing.
 
         Args:
-            buffer: Not empty; 256 KiB or more for bulk.
+            buffer: Not empty; 1 MiB for bulk.
 
         Returns:
             How many bytes of `buffer` are filled; 0 at the end of the stream, orderly or not: whether it was expected
             is for the protocol above to say.
 
         Raises:
-            RemoteProtocolError: Nothing was heard from the peer before: it refused our certificate.
-            trio.BrokenResourceError: What arrived is no valid TLS.
+            trio.BrokenResourceError: What arrived is not what the peer sent.
         """
-        received = self._decrypt(buffer)
-        while not (received or self._is_ended) and await self._fill():
-            received = self._decrypt(buffer)
-        if not received and self._failure is not None:
-            raise self._explained(self._failure)
+        reader = self._reader
+        if reader is None:
+            raise trio.ClosedResourceError("this stream is closed, or its handshake is not done")
+        try:
+            received = reader.read_into(buffer)
+            while not (received or self._is_ended or reader.is_ended):
+                count = await self._incoming.receive_into(reader.writable(), reader.missing_bytes)
+                self._is_ended = not count
+                reader.received(count)
+                received = reader.read_into(buffer)
+        except RemoteProtocolError as error:
+            raise trio.BrokenResourceError(str(error)) from error
         return received
 
     async def aclose(self) -> None:
@@ -159,101 +128,56 @@ class SecureStream(trio.abc.AsyncResource):
         try:
             if self._can_send:
                 self._can_send = False
-                self._say_goodbye()
-                with trio.move_on_after(_CLOSE_NOTIFY_S):
-                    await self._flush()
+                with trio.move_on_after(_GOODBYE_S):
+                    await self._transport.send_all(self._protected([b""]))
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return  # it is closed: that is all we want
         finally:
+            # Megabytes, which would stay until Python's collector comes: who used this stream is in a cycle of objects.
+            self._reader, self._records = None, memoryview(b"")
             await self._transport.aclose()
 
-    def _step_handshake(self) -> bool:
-        """Go as far as the bytes at hand allow; return whether the handshake is done."""
-        try:
-            with _quiet_about_names():
-                self._tls.do_handshake()
-        except ssl.SSLWantReadError:
-            return False
-        except ssl.SSLError as error:
-            raise RemoteProtocolError(_sentence(error)) from error
-        return True
-
-    async def _flush(self) -> None:
-        while self._outgoing.pending:
-            await self._transport.send_all(self._outgoing.read())
-
-    async def _fill(self) -> bool:
-        """Take what the transport has; return False at its end."""
-        try:
-            arrived = await self._transport.receive_some(_PART_BYTES)
-        except trio.BrokenResourceError:
-            return False
-        self._incoming.write(arrived)
-        return bool(arrived)
-
-    def _decrypt(self, buffer: memoryview) -> int:
-        """Decrypt whole records into `buffer` until it is full or no whole record is left."""
-        received = 0
-        while received < len(buffer) and not self._is_ended:
-            try:
-                count = self._read(len(buffer) - received, buffer[received:])
-            except ssl.SSLWantReadError:
-                break
-            except ssl.SSLError as error:
-                self._failure, count = error, 0
-            self._is_ended = count == 0
-            received += count
-        self._has_heard = self._has_heard or received > 0
-        return received
-
-    def _explained(self, failure: ssl.SSLError) -> Exception:
-        sentence = _sentence(failure)
-        return trio.BrokenResourceError(sentence) if self._has_heard else RemoteProtocolError(sentence)
-
-    def _say_goodbye(self) -> None:
-        try:
-            self._tls.unwrap()
-        except ssl.SSLError:
-            return  # it wants to read the peer's close_notify: we do not wait for that
+    def _protected(self, plains: Sequence[Buffer]) -> memoryview:
+        """Return a record for each of `plains`; valid until the next call."""
+        assert self._writer is not None  # noqa: S101 - for the type checker; only called when we can send
+        size = sum(map(len, plains)) + RECORD_OVERHEAD_BYTES * len(plains)
+        if size > len(self._records):
+            self._records = memoryview(bytearray(size))
+        at = 0
+        for plain in plains:
+            end = at + len(plain) + RECORD_OVERHEAD_BYTES
+            self._writer.write_into(self._records[at:end], plain)
+            at = end
+        return self._records[:size]
 
 
-def _iter_parts(buffers: Sequence[Buffer]) -> Iterator[Buffer]:
-    """Yield the bytes of `buffers` in pieces worth a call of OpenSSL: small ones joined, large ones cut."""
+def _iter_groups(buffers: Sequence[Buffer]) -> Iterator[list[Buffer]]:
+    """Yield the bytes of `buffers`, in pieces for one record each, in groups worth a call of the system."""
+    group: list[Buffer] = []
+    size = 0
+    for plain in _iter_plains(buffers):
+        group.append(plain)
+        size += len(plain)
+        if size >= RECORD_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+def _iter_plains(buffers: Sequence[Buffer]) -> Iterator[Buffer]:
+    """Yield the bytes of `buffers` in pieces that are not empty: small buffers joined, large ones cut."""
     joined = bytearray()
     for buffer in buffers:
-        is_small = len(buffer) < _RECORD_BYTES
-        if is_small:
-            joined += buffer
-        if joined and (not is_small or len(joined) >= _PART_BYTES):
+        is_small = len(buffer) < _JOINED_BYTES
+        if joined and (not is_small or len(joined) + len(buffer) > RECORD_BYTES):
             yield joined
             joined = bytearray()
-        if not is_small:
+        if is_small:
+            joined += buffer
+        else:
             view = memoryview(buffer)
-            for start in range(0, len(view), _PART_BYTES):
-                yield view[start : start + _PART_BYTES]
+            for start in range(0, len(view), RECORD_BYTES):
+                yield view[start : start + RECORD_BYTES]
     if joined:
         yield joined
-
-
-def _sentence(error: ssl.SSLError) -> str:
-    reason = error.reason or "no reason given"
-    return _SENTENCES.get(reason, f"the TLS connection failed: {reason.lower().replace('_', ' ')}")
-
-
-@contextmanager
-def _quiet_about_names() -> Iterator[None]:
-    """Keep a stranger from printing tracebacks here: `ssl` reports an SNI name that is not ASCII as unraisable.
-
-    The handshake fails all the same. Nothing awaits inside, so hooks of two handshakes never interleave.
-    """
-    report = sys.unraisablehook
-
-    def report_others(unraisable: "sys.UnraisableHookArgs") -> None:
-        if not isinstance(unraisable.exc_value, UnicodeDecodeError):
-            report(unraisable)
-
-    sys.unraisablehook = report_others
-    try:
-        yield
-    finally:
-        sys.unraisablehook = report

@@ -77,7 +77,7 @@ class Swarm:
         self._to_announce = trio.Event()
         self._links: dict[int, Link] = {}
         self._numbers = count(1)
-        self._shared = Shared(context.limits, BufferPool(context.memory.payload_bytes))
+        self._shared = Shared(context.limits, BufferPool(context.memory.buffer_bytes))
         self._uploaded_bytes = 0
         self._running = False
 

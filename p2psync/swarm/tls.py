@@ -23,7 +23,7 @@ from p2psync.errors import RemoteProtocolError
 from p2psync.ids import DeviceId
 from p2psync.keys import FolderKeys
 
-ALPN = "p2psync/1"
+ALPN = "p2psync/2"
 
 # No clock of any member may make a certificate invalid: membership ends with the swarm key, not with a date.
 _NOT_BEFORE = datetime(2000, 1, 1, tzinfo=UTC)

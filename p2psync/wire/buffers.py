@@ -4,12 +4,12 @@ A fresh buffer of a megabyte is zeroed by Python and mapped page by page by the 
 decrypting into it.
 """
 
-from collections import deque
+from bisect import bisect_left, insort
 
 from p2psync.budget import DEFAULT_MEMORY
 
 MIN_BYTES = 64 << 10
-"""Smaller ones come from memory that is mapped already."""
+"""Smaller ones come from memory that is mapped already. Lengths are rounded up to a multiple of it."""
 
 
 class BufferPool:
@@ -19,28 +19,38 @@ class BufferPool:
     tells which are free.
 
     Args:
-        kept_bytes: What it holds on to: as much as may be received and not yet written.
+        kept_bytes: What it holds on to.
     """
 
-    def __init__(self, kept_bytes: int = DEFAULT_MEMORY.payload_bytes) -> None:
+    def __init__(self, kept_bytes: int = DEFAULT_MEMORY.buffer_bytes) -> None:
         self._most_bytes = kept_bytes
-        self._kept: dict[int, deque[bytearray]] = {}
+        self._kept: list[bytearray] = []  # shortest first
         self._kept_bytes = 0
 
     def take(self, size_bytes: int) -> memoryview:
         """Return a writable buffer of this size, with whatever bytes in it."""
         if size_bytes < MIN_BYTES:
             return memoryview(bytearray(size_bytes))
-        rounded_bytes = 1 << (size_bytes - 1).bit_length()
-        kept = self._kept.setdefault(rounded_bytes, deque())
-        if kept and _is_free(kept[0]):
-            kept.rotate(-1)
-            return memoryview(kept[-1])[:size_bytes]
-        fresh = bytearray(rounded_bytes)
-        if self._kept_bytes + rounded_bytes <= self._most_bytes:
-            self._kept_bytes += rounded_bytes
-            kept.append(fresh)
+        for at in range(bisect_left(self._kept, size_bytes, key=len), len(self._kept)):
+            if _is_free(self._kept[at]):
+                return memoryview(self._kept[at])[:size_bytes]
+        fresh = bytearray(-(-size_bytes // MIN_BYTES) * MIN_BYTES)
+        if self._make_room(len(fresh)):
+            insort(self._kept, fresh, key=len)
+            self._kept_bytes += len(fresh)
         return memoryview(fresh)[:size_bytes]
+
+    def _make_room(self, size_bytes: int) -> bool:
+        """Let go of shorter ones that are free; return whether so much may be kept."""
+        at = 0
+        while self._kept_bytes + size_bytes > self._most_bytes:
+            if at == len(self._kept) or len(self._kept[at]) >= size_bytes:
+                return False
+            if _is_free(self._kept[at]):
+                self._kept_bytes -= len(self._kept.pop(at))
+            else:
+                at += 1
+        return True
 
 
 def _is_free(buffer: bytearray) -> bool:

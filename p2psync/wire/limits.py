@@ -14,6 +14,9 @@ FRAME_PAYLOAD_BYTES = 1 << 20
 that a control message behind it waits 80 ms at 100 Mbit/s."""
 BLOCKS_PER_FRAME = 1024
 """Blocks of 1 KiB fill a frame; smaller ones are so few bytes that the table is what counts."""
+RECORD_BYTES = FRAME_PAYLOAD_BYTES
+"""What one record protects at most: a frame's payload. Encrypting gains nothing beyond 64 KiB, but each record costs an
+await or two; and a record is of use only when it is whole, so it should not be longer than what is sent at a time."""
 MAX_HELLO_BYTES = 4 << 10
 """A version, a name, a port and a few dozen feature names."""
 MAX_HEAD_BYTES = 64 << 10

@@ -1,9 +1,10 @@
-"""A member that is a script: a real peer over real TLS whose frames are bytes written here, from PROTOCOL.md alone.
+"""A member that is a script: a real peer over real TLS whose records and frames come from here and PROTOCOL.md alone.
 
 Certificates are made by the program's own code, for without one nobody listens; nothing of `p2psync.wire` is used.
 """
 
 import contextlib
+import secrets
 import socket
 import ssl
 import struct
@@ -13,23 +14,86 @@ from typing import Self
 
 import bencodepy
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from p2psync.keys import FolderKeys
 from p2psync.swarm.tls import client_context, make_device_key, server_context
 
 HELLO, HEAD, HAVE, WANT, CANCEL, BLOCKS, PART, MISSING, PING, PONG, BYE = range(11)
 HELLO_FIELDS = {b"agent": b"raw", b"features": [], b"port": 0, b"version": 1}
-FRAME_BYTES = 1 << 20
+FRAME_BYTES = RECORD_BYTES = 1 << 20
+KEY_BYTES, TAG_BYTES = 32, 16
 WAIT_S = 20.0
 
 Frame = tuple[int, bytes]
 
 
-class RawLink:
-    """One TLS connection; every call waits at most `WAIT_S`, then raises TimeoutError."""
+class RawRecords:
+    """What follows a TLS handshake: keys over TLS, then records on the bare socket; used as a socket is."""
 
-    def __init__(self, stream: ssl.SSLSocket, on_greeted: Callable[[], None] = lambda: None) -> None:
-        self.stream = stream
+    def __init__(self, tls: ssl.SSLSocket) -> None:
+        own_key = secrets.token_bytes(KEY_BYTES)
+        try:
+            tls.sendall(own_key)
+            key = read_key(tls)
+        except BaseException:
+            tls.close()
+            raise
+        self.session = tls.session
+        timeout = tls.gettimeout()
+        self._socket = socket.socket(fileno=tls.detach())
+        self._socket.settimeout(timeout)
+        self.settimeout, self.fileno, self.close = self._socket.settimeout, self._socket.fileno, self._socket.close
+        self._own, self._peers = AESGCM(own_key), AESGCM(key)
+        self._sent = self._opened = 0
+        self._received = self._plain = b""
+
+    def sendall(self, data: bytes) -> None:
+        for at in range(0, len(data), RECORD_BYTES):
+            self.send_record(data[at : at + RECORD_BYTES])
+
+    def send_record(self, plain: bytes) -> None:
+        self._sent += 1
+        header = struct.pack(">I", len(plain) + TAG_BYTES)
+        self._socket.sendall(header + self._own.encrypt(struct.pack(">4xQ", self._sent), plain, header))
+
+    def send_unprotected(self, data: bytes) -> None:
+        self._socket.sendall(data)
+
+    def recv(self, most: int) -> bytes:
+        while not self._plain:
+            if len(self._received) >= 4:
+                end = 4 + int.from_bytes(self._received[:4], "big")
+                if len(self._received) >= end:
+                    self._opened += 1
+                    header, record, self._received = self._received[:4], self._received[4:end], self._received[end:]
+                    self._plain = self._peers.decrypt(struct.pack(">4xQ", self._opened), record, header)
+                    if not self._plain:
+                        return b""
+                    continue
+            data = self._socket.recv(1 << 18)
+            if not data:
+                return b""
+            self._received += data
+        plain, self._plain = self._plain[:most], self._plain[most:]
+        return plain
+
+
+def read_key(tls: ssl.SSLSocket) -> bytes:
+    key = b""
+    while len(key) < KEY_BYTES:
+        part = tls.recv(KEY_BYTES - len(key))
+        if not part:
+            raise EOFError("the stream ended before the key")
+        key += part
+    return key
+
+
+class RawLink:
+    """One connection; every call waits at most `WAIT_S`, then raises TimeoutError."""
+
+    def __init__(self, tls: ssl.SSLSocket, on_greeted: Callable[[], None] = lambda: None) -> None:
+        self.stream = RawRecords(tls)
         self._on_greeted = on_greeted
         self._received = b""
 
@@ -241,7 +305,8 @@ class RawListener(Listener):
     def _introduce(self, stream: socket.socket) -> None:
         with self._context.wrap_socket(stream, server_side=True) as tls:
             self.dialled += 1
-            self._script(RawLink(tls, self._note_greeting))
+            with RawLink(tls, self._note_greeting) as link:
+                self._script(link)
 
     def _note_greeting(self) -> None:
         self.greeted += 1

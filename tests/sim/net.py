@@ -52,6 +52,8 @@ class Host:
 class SimStream:
     """One end: what `swarm.link.Stream` asks for."""
 
+    unread_bytes = 0
+
     def __init__(self, net: "Net", host: Host, peer: Host, outgoing: Pipe, incoming: Pipe) -> None:
         self.device = peer.device
         self.remote_host = peer.name

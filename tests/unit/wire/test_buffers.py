@@ -17,11 +17,24 @@ def test_a_buffer_of_which_a_part_is_still_held_is_not_given_out_again():
     assert held == b"first"
 
 
-def test_a_buffer_serves_every_size_up_to_the_next_power_of_two():
+def test_a_buffer_serves_every_smaller_size_and_the_shortest_that_serves_is_taken():
     pool = BufferPool()
-    pool.take(4 * MIN_BYTES - 1)[:5] = b"first"
-    again = pool.take(2 * MIN_BYTES + 1)
-    assert (len(again), bytes(again[:5])) == (2 * MIN_BYTES + 1, b"first")
+    held = [pool.take(count * MIN_BYTES) for count in (9, 4, 6)]
+    for buffer, name in zip(held, (b"9", b"4", b"6"), strict=True):
+        buffer[:1] = name
+    held.clear()
+    del buffer
+    again = [pool.take(size) for size in (4 * MIN_BYTES + 1, 2 * MIN_BYTES, MIN_BYTES)]
+    assert [bytes(view[:1]) for view in again] == [b"6", b"4", b"9"]
+    assert [len(view) for view in again] == [4 * MIN_BYTES + 1, 2 * MIN_BYTES, MIN_BYTES]
+
+
+def test_short_buffers_that_are_free_make_room_for_longer_ones():
+    pool = BufferPool(8 * MIN_BYTES)
+    held = [pool.take(MIN_BYTES) for _ in range(8)]
+    held.clear()
+    pool.take(8 * MIN_BYTES)[:5] = b"first"
+    assert pool.take(8 * MIN_BYTES)[:5] == b"first"
 
 
 def test_a_small_buffer_is_always_a_fresh_one():

@@ -1,0 +1,85 @@
+"""When a socket wakes its reader."""
+
+import fcntl
+import struct
+import termios
+
+import pytest
+import trio
+import trio.lowlevel
+from trio.testing import wait_all_tasks_blocked
+
+from p2psync.swarm.incoming import Incoming
+
+
+async def socket_pair():
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    sender = await trio.open_tcp_stream(*listeners[0].socket.getsockname())
+    receiver = await listeners[0].accept()
+    await listeners[0].aclose()
+    return sender, receiver
+
+
+def arrived_bytes(stream):
+    return struct.unpack("i", fcntl.ioctl(stream.socket.fileno(), termios.FIONREAD, bytes(4)))[0]
+
+
+async def send(sender, receiver, count):
+    """Send bytes, and wait until the system holds them for the receiver."""
+    before = arrived_bytes(receiver)
+    await sender.send_all(bytes(count))
+    while arrived_bytes(receiver) not in (0, before + count):
+        await trio.lowlevel.checkpoint()
+
+
+async def test_who_waits_for_a_record_is_woken_when_it_is_whole(nursery):
+    sender, receiver = await socket_pair()
+    counts = []
+
+    async def receive():
+        counts.append(await Incoming(receiver).receive_into(memoryview(bytearray(1 << 20)), 60_000))
+
+    async with sender, receiver:
+        nursery.start_soon(receive)
+        await wait_all_tasks_blocked()
+        await send(sender, receiver, 20_000)
+        await wait_all_tasks_blocked()
+        assert counts == []
+        await send(sender, receiver, 40_000)
+        with trio.fail_after(20):
+            while not counts:
+                await trio.lowlevel.checkpoint()
+        assert counts == [60_000]
+
+
+@pytest.mark.parametrize("missing", [1, 4, 10_000])
+async def test_who_waits_for_little_is_woken_by_the_first_byte(missing):
+    sender, receiver = await socket_pair()
+    async with sender, receiver:
+        incoming = Incoming(receiver)
+        await sender.send_all(bytes(50_000))
+        with trio.fail_after(20):
+            await incoming.receive_into(memoryview(bytearray(40_000)), 30_000)
+            await incoming.receive_into(memoryview(bytearray(40_000)), 30_000)
+            await sender.send_all(b"x")
+            assert await incoming.receive_into(memoryview(bytearray(10)), missing) == 1
+
+
+async def test_the_end_wakes_who_waits_for_a_record(nursery):
+    sender, receiver = await socket_pair()
+    async with sender, receiver:
+        await sender.send_all(bytes(100))
+        await sender.aclose()
+        incoming = Incoming(receiver)
+        with trio.fail_after(20):
+            counts = [await incoming.receive_into(memoryview(bytearray(1000)), 60_000) for _ in range(2)]
+        assert counts == [100, 0]
+
+
+async def test_a_connection_that_was_reset_is_at_its_end():
+    sender, receiver = await socket_pair()
+    async with receiver:
+        sender.socket.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await sender.aclose()
+        with trio.fail_after(20):
+            assert await Incoming(receiver).receive_into(memoryview(bytearray(10)), 1) == 0
