@@ -19,7 +19,7 @@ MESH_PEERS = 30
 WANTED_LINKS = 10
 """Links that a host brings up in a larger swarm: simulated, 6 take 2 % longer, 16 or 24 win nothing."""
 KEPT_LINKS = 11
-"""Links beyond this are given up, by a host that lacks something. Hardly more than are wanted: a host is sent the sum of
+"""Links beyond this are given up, by a host that lacks something. Hardly more than are wanted: a host gets the sum of
 its peers' shares, so it should have as many peers as they have (simulated, 300 hosts: 1.17 of the bound, with 16 kept
 and 2 spare 1.27)."""
 SPARE_LINKS = 1
