@@ -64,8 +64,8 @@ class PeerExchange:
         fresh = [a for a in linked if a not in peer.told and a != own and is_of_use_to(a.host, peer.host)]
         if not fresh:
             return []
-        if len(fresh) > PEERS_PER_MESSAGE:  # not the same ones to everybody, or these would drown in links
-            fresh = self._rng.sample(fresh, PEERS_PER_MESSAGE)
+        # Not the same ones to everybody, nor in the same order, or these would drown in links.
+        fresh = self._rng.sample(fresh, min(len(fresh), PEERS_PER_MESSAGE))
         peer.tell_at = now + TELL_INTERVAL_S
         peer.told.update(dict.fromkeys(fresh))
         while len(peer.told) > MAX_TOLD:

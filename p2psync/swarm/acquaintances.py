@@ -35,6 +35,14 @@ class Acquaintances:
             if news := self._exchange.news(link.number, linked, addresses[link.number], now):
                 link.send(Peers(news))
 
+    def parting_words(self, link: Link, links: Iterable[Link], now: float) -> list[Peers]:
+        """Return what to tell a peer that finds no room here: where it may find some."""
+        self.link_up(link, now)
+        linked = [address for address in map(_seen_at, links) if address is not None]
+        news = self._exchange.news(link.number, linked, _seen_at(link), now)
+        self.link_down(link)
+        return [Peers(news)] if news else []
+
     def heard(self, link: Link, addresses: Sequence[PeerAddress], now: float) -> None:
         """A peer told of others.
 

@@ -6,14 +6,12 @@ import trio
 
 from p2psync.errors import P2PSyncError
 from p2psync.ids import DeviceId, PeerAddress
+from p2psync.swarm.dials import Dials
 from p2psync.swarm.link import Stream
 from p2psync.swarm.peers import PeerBook
 
 DIAL_TIMEOUT_S = 10.0
 """Connecting and the TLS handshake: several round trips of the worst network."""
-MAX_DIALS = 16
-"""At once: a list of dead addresses must not hold up the live one behind them for long."""
-LONGEST_NAP_S = 5.0
 
 Dial = Callable[[PeerAddress], Awaitable[Stream]]
 """Connects and authenticates; raises OSError, P2PSyncError or trio.BrokenResourceError where that fails."""
@@ -24,6 +22,7 @@ class Dialler:
 
     Args:
         book: Says what is due, and hears how it went.
+        room: Returns how many links are to be looked for besides those that so many dials will soon lead to.
         linked: Returns the devices that need not be dialled.
         run_link: Runs a dialled stream until it ends.
     """
@@ -33,6 +32,7 @@ class Dialler:
         book: PeerBook,
         dial: Dial,
         *,
+        room: Callable[[int], int],
         linked: Callable[[], Iterable[DeviceId]],
         run_link: Callable[[Stream, PeerAddress], Awaitable[None]],
     ) -> None:
@@ -40,7 +40,7 @@ class Dialler:
         self._dial = dial
         self._linked = linked
         self._run_link = run_link
-        self._dials = 0
+        self._dials = Dials(book, room)
         self._changed = trio.Event()
 
     def look_again(self) -> None:
@@ -52,21 +52,10 @@ class Dialler:
         async with trio.open_nursery() as nursery:
             while True:
                 self._changed = trio.Event()
-                room = MAX_DIALS - self._dials
-                for address in self._book.due(trio.current_time(), self._linked(), room=room):
-                    self._book.dialling(address)
-                    self._dials += 1
+                for address in self._dials.begin(trio.current_time(), self._linked()):
                     nursery.start_soon(self._try, address)
-                with trio.move_on_after(self._nap_s()):
+                with trio.move_on_after(self._dials.nap_s(trio.current_time())):
                     await self._changed.wait()
-
-    def _nap_s(self) -> float:
-        if self._dials == MAX_DIALS:
-            return LONGEST_NAP_S
-        now = trio.current_time()
-        waits = [record.next_try - now for _, record in self._book.records() if not record.busy]
-        # An address may be due and yet not dialled, as its device is linked: hence the lower bound.
-        return min(LONGEST_NAP_S, max(0.1, min(waits, default=LONGEST_NAP_S)))
 
     async def _try(self, address: PeerAddress) -> None:
         try:
@@ -83,7 +72,7 @@ class Dialler:
             with trio.fail_after(DIAL_TIMEOUT_S):
                 return await self._dial(address)
         finally:
-            self._dials -= 1
+            self._dials.end(address)
             self.look_again()
 
     def _failed(self, address: PeerAddress, sentence: str) -> None:

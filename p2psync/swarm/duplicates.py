@@ -1,7 +1,24 @@
 """Two links to one device: which is too much."""
 
+from collections.abc import Iterable
+
 from p2psync.ids import DeviceId
 from p2psync.swarm.link import Link
+from p2psync.wire.messages import Farewell
+
+
+def settle_duplicates(new: Link, links: Iterable[Link], own: DeviceId) -> None:
+    """Close what is too much of several links to one device, by a rule that both ends compute alike."""
+    for old in links:
+        if old.device != new.device:
+            continue
+        surplus = surplus_link(old, new, own)
+        if surplus is new:
+            old.probe()
+        if surplus is not None:
+            surplus.close("another link to the same device stays", Farewell.DUPLICATE)
+        if surplus is new:
+            return
 
 
 def surplus_link(old: Link, new: Link, own: DeviceId) -> Link | None:

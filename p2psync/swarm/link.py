@@ -113,6 +113,7 @@ class Link:
         wants: What the peer asked for.
         ending: Why the link ended, a sentence; empty while it lives.
         failure: The peer's fault that ended it, if it was one.
+        farewell: The code with which we end it, or the peer did; empty if there is none.
         is_paused: We do not read at present: our own store lags, or a limit is reached. The peer is not to blame.
         standing: How the head that it offers compared with the newest we had seen when it came.
         up_limit, down_limit: What keeps us from sending, and from reading, faster than we may.
@@ -141,6 +142,7 @@ class Link:
         self.wants = WantQueue(shared.dealt)
         self.ending = ""
         self.failure: P2PSyncError | None = None
+        self.farewell = b""
         self.received_bytes = self.sent_bytes = self.uploaded_bytes = self.messages_received = 0
         self._paid_bytes = 0
         self.is_paused = False
@@ -214,9 +216,10 @@ class Link:
         """Whether we answer none of its wants at present, and have told it so."""
         return self._serving.is_choked
 
-    def close(self, ending: str) -> None:
+    def close(self, ending: str, farewell: bytes = b"") -> None:
         """End the link, from whatever task; the first reason stands."""
-        self.ending = self.ending or ending
+        if not self.ending:
+            self.ending, self.farewell = ending, farewell
         self._scope.cancel()
 
     def fail(self, failure: P2PSyncError) -> None:
@@ -240,12 +243,12 @@ class Link:
         self.flow.limit_bytes_per_s = self.down_limit.lowest
         return self._life.tick(now, self.messages_received, self.payload_bytes, self.sent_bytes)
 
-    async def aclose(self, reason: bytes) -> None:
-        """Say why, unless that would take long, and close the stream."""
+    async def aclose(self, reason: bytes, parting: Sequence[Message] = ()) -> None:
+        """Say why, and before it something else, unless that would take long, and close the stream."""
         with trio.CancelScope(shield=True, deadline=trio.current_time() + limits.FAREWELL_S):
             try:
                 if self._sending_since is None:
-                    await self._write([Bye(reason)])
+                    await self._write([*parting, Bye(reason)])
             except (P2PSyncError, trio.BrokenResourceError, trio.ClosedResourceError):
                 pass  # it is gone already, or never was up: nobody to tell
             await self._stream.aclose()
@@ -312,8 +315,8 @@ class Link:
                 owner.heard(self, message)
 
     def _take_leave(self, message: Message) -> None:
-        reason = message.reason.decode("ascii", "backslashreplace") if isinstance(message, Bye) else "?"
-        self.close(f"the peer closed the link: {reason}")
+        code = message.reason if isinstance(message, Bye) else b"?"
+        self.close(f"the peer closed the link: {code.decode('ascii', 'backslashreplace')}", code)
 
     async def _send_loop(self) -> None:
         while True:

@@ -15,6 +15,8 @@ JITTER = 0.25
 """A hundred peers that lost the same sharer must not all return in the same instant."""
 STEADY_S = 10.0
 """A link that lived so long was a good one: its address is tried again at once."""
+BUSY_RETRY_S = 30.0
+"""A peer that had links enough is asked again after this and its jitter, so that thousands do not besiege it."""
 MAX_ADDRESSES = 2_000
 """A tracker can name any number; more addresses than this find nobody new."""
 
@@ -92,6 +94,10 @@ class PeerBook:
         if len(self._records) > MAX_ADDRESSES:
             self._make_room()
 
+    def count_living(self) -> int:
+        """Return how many addresses may lead to somebody: those that did not fail again and again."""
+        return sum(record.busy or record.failures < HEARSAY_TRIES for record in self._records.values())
+
     def is_banned(self, device: DeviceId) -> bool:
         """Say whether no link with this device is wanted."""
         return device in self._banned_devices
@@ -137,6 +143,11 @@ class PeerBook:
         if lived_s >= STEADY_S:
             self._change(address, failures=0)
         self.failed(address, sentence, now)
+
+    def put_off(self, address: PeerAddress, now: float) -> None:
+        """A peer lives but has links enough, or we have: others come first."""
+        wait = BUSY_RETRY_S * (1 + self._rng.uniform(-JITTER, JITTER))
+        self._change(address, failures=0, next_try=now + wait)
 
     def ban(self, device: DeviceId, address: PeerAddress | None, reason: str) -> None:
         """Never link with this device again, nor dial this address."""

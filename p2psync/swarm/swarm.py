@@ -17,10 +17,11 @@ from p2psync.swarm.context import SwarmContext
 from p2psync.swarm.describe import describe_link
 from p2psync.swarm.dialler import Dialler
 from p2psync.swarm.downloads import Downloads
-from p2psync.swarm.duplicates import surplus_link
+from p2psync.swarm.duplicates import settle_duplicates
 from p2psync.swarm.flow import Pulse
 from p2psync.swarm.heads import HeadQueue
 from p2psync.swarm.link import Link, Shared, Stream
+from p2psync.swarm.neighbours import Neighbours
 from p2psync.swarm.offer import Offer, announce_delay_s
 from p2psync.swarm.pace import Pace
 from p2psync.swarm.peers import PeerBook
@@ -33,7 +34,6 @@ from p2psync.swarm.statistics import (
     SwarmTotals,
 )
 from p2psync.swarm.tasks import Written
-from p2psync.wire import limits
 from p2psync.wire.buffers import BufferPool
 from p2psync.wire.messages import (
     Blocks,
@@ -63,7 +63,10 @@ class Swarm:
         self._store = store
         self._context = context
         self._book = PeerBook(rng)
-        self._dialler = Dialler(self._book, context.dial, linked=self._linked, run_link=self._run_dialled)
+        self._neighbours = Neighbours(rng)
+        self._dialler = Dialler(
+            self._book, context.dial, room=self._room, linked=self._linked, run_link=self._run_dialled
+        )
         self._downloads = Downloads(
             store, rng, on_written=self._on_written, on_wrong=self._on_wrong, budget=context.memory
         )
@@ -99,7 +102,9 @@ class Swarm:
 
     async def accept(self, stream: Stream, *, host: str = "") -> None:
         """Run an accepted, authenticated stream until it ends; `host` is where it comes from, to dial back later."""
-        await self._run_link(self._link(stream, host=host))
+        link = self._link(stream, host=host)
+        await self._run_link(link)
+        self._put_off(link)
 
     def add_addresses(self, addresses: Sequence[PeerAddress]) -> None:
         """Try these addresses from now on."""
@@ -218,18 +223,33 @@ class Swarm:
         await self._run_link(link)
         now = trio.current_time()
         self._book.ended(address, link.ending, lived_s=now - began, now=now)
+        self._put_off(link)
         self._dialler.look_again()
 
+    def _put_off(self, link: Link) -> None:
+        if link.farewell == Farewell.BUSY and link.address is not None:
+            self._book.put_off(link.address, trio.current_time())
+
+    def _room(self, under_way: int) -> int:
+        return self._neighbours.room_to_dial(under_way, self._known())
+
+    def _known(self) -> int:
+        return self._book.count_living() + sum(link.address is None for link in self._links.values())
+
     async def _run_link(self, link: Link) -> None:
-        farewell = self._refusal(link)
+        parting: list[Peers] = []
+        self._refuse(link)
         try:
-            if not farewell and await link.greet(self._hello()):
-                farewell = self._settle_duplicates(link)
-                if not farewell:
+            if not link.ending and await link.greet(self._hello()):
+                settle_duplicates(link, list(self._links.values()), self._context.device)
+                if not link.ending and self._neighbours.is_full(self._known()):
+                    link.close("there are links enough", Farewell.BUSY)
+                    parting = self._acquaintances.parting_words(link, self._links.values(), trio.current_time())
+                if not link.ending:
                     await self._live(link)
         finally:
             link.close("this side stops")
-            await link.aclose(farewell or (Farewell.PROTOCOL if link.failure else Farewell.CLOSING))
+            await link.aclose(link.farewell or (Farewell.PROTOCOL if link.failure else Farewell.CLOSING), parting)
             if isinstance(link.failure, IntegrityError):
                 self._ban(link, str(link.failure))
 
@@ -238,36 +258,17 @@ class Swarm:
         features = (Feature.CHOKE, Feature.PEERS, Feature.PROVISIONAL, Feature.WISH, Feature.ZSTD)
         return Hello(features=features, agent=agent, listen_port=port)
 
-    def _refusal(self, link: Link) -> bytes:
-        """Return why a link is not wanted, or nothing."""
+    def _refuse(self, link: Link) -> None:
+        """Close a link that is not wanted whatever its peer may say."""
         if link.device == self._context.device:
-            link.close("it is this device itself")
-            if link.dialled is not None:
-                self._book.forget(link.dialled)
-            return Farewell.SELF
-        if self._book.is_banned(link.device):
-            link.close("the peer is banned")
-            if link.dialled is not None:
-                self._book.forget(link.dialled)
-            return Farewell.PROTOCOL
-        if len(self._links) >= limits.MAX_LINKS:
-            link.close("there are too many links")
-            return Farewell.BUSY
-        return b"" if self._running else Farewell.CLOSING
-
-    def _settle_duplicates(self, link: Link) -> bytes:
-        """Close what is too much of several links to one device, by a rule that both ends compute alike."""
-        for old in list(self._links.values()):
-            if old.device != link.device:
-                continue
-            surplus = surplus_link(old, link, self._context.device)
-            if surplus is link:
-                old.probe()
-                link.close("another link to the same device stays")
-                return Farewell.DUPLICATE
-            if surplus is old:
-                old.close("another link to the same device stays")
-        return b""
+            link.close("it is this device itself", Farewell.SELF)
+        elif self._book.is_banned(link.device):
+            link.close("the peer is banned", Farewell.PROTOCOL)
+        elif not self._running:
+            link.close("this side stops", Farewell.CLOSING)
+            return
+        if link.ending and link.dialled is not None:
+            self._book.forget(link.dialled)
 
     async def _live(self, link: Link) -> None:
         address = link.address
@@ -276,6 +277,7 @@ class Swarm:
             self._book.linked(address, link.device)
         self._links[link.number] = link
         self._downloads.link_up(link)
+        self._neighbours.link_up(link.number, trio.current_time())
         self._acquaintances.link_up(link, trio.current_time())
         self._choking.link_up(link, self._links.values(), trio.current_time())
         self._context.on_event(LinkUp(link.device, address))
@@ -286,6 +288,7 @@ class Swarm:
             link.close("this side stops")
             del self._links[link.number]
             self._downloads.link_down(link)
+            self._neighbours.link_down(link.number)
             self._acquaintances.link_down(link)
             self._choking.link_down(link)
             self._uploaded_bytes += link.uploaded_bytes
@@ -387,6 +390,7 @@ class Swarm:
                 wanted=any(self._offer.root not in link.holdings.complete for link in self._links.values())
             )
             self._choking.tick(self._links.values(), self._offer.root, now, complete=self._offer.complete)
+            self._give_up(now)
             for link in list(self._links.values()):
                 match link.tick(now):
                     case Pulse.DEAD:
@@ -394,3 +398,12 @@ class Swarm:
                     case Pulse.PING:
                         link.send(Ping())
                 self._downloads.tick(link, now)
+
+    def _give_up(self, now: float) -> None:
+        """End a link if there are too many; look for others if some turn out to be of no use."""
+        links, offer = self._links.values(), self._offer
+        number = self._neighbours.tick(links, offer.root, now, complete=offer.complete, known=self._known())
+        if number is not None:
+            self._links[number].close("there are links enough", Farewell.BUSY)
+        if self._room(0):
+            self._dialler.look_again()

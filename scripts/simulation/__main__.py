@@ -14,7 +14,7 @@ COLUMNS = "case            hosts  last  p99   p50   origin  twice   messages  si
 
 
 def main() -> int:
-    small = [name for name in CASES if not name.startswith("many")]
+    small = [name for name in CASES if not name.startswith(("many", "met"))]
     told = ", ".join(f"{name} ({what})" for name, (what, _, _) in CASES.items())
     parser = argparse.ArgumentParser(prog="scripts/simulate", description=f"{__doc__} Cases: {told}.")
     parser.add_argument("cases", nargs="*", metavar="CASE", help="all but the large ones if none is named")
@@ -47,6 +47,15 @@ def _simulate(name: str, chosen: argparse.Namespace) -> bool:
         f"{simulation.clock.now:7.1f} s  {time.perf_counter() - began:5.1f} s",
         flush=True,
     )
+    if plan.meet:
+        dials, refusals = (sum(getattr(each, what) for each in simulation.meetings) for what in ("dialled", "refused"))
+        links = sorted(len(host.peerings) for host in simulation.getters)
+        print(
+            f"    links a host {links[0]}-{links[-1]}, in the middle {links[len(links) // 2]}; of the origin "
+            f"{len(simulation.origins[0].peerings)}; {dials / len(links):.1f} dials a host, "
+            f"{refusals / len(links):.1f} refused; {simulation.tracker.announces / len(links):.1f} announces a host",
+            flush=True,
+        )
     return outcome.twice <= DUPLICATE_SHARE
 
 

@@ -68,6 +68,14 @@ def _many_wide(count: int) -> Plan:
     return replace(_many(count), delay_s=0.025)
 
 
+def _met(count: int) -> Plan:
+    return replace(_many(count), degree=0, meet=True)
+
+
+def _met_wide(count: int) -> Plan:
+    return replace(_met(count), delay_s=0.025)
+
+
 CASES: Mapping[str, tuple[str, Callable[[int], Plan], int]] = {
     "swarm": ("one origin, 128 MiB, 100 Mbit/s a host", _several, ORIGIN_AND_EIGHT),
     "fifteen": ("one origin, 64 MiB, 50 Mbit/s, 15 hosts", _fifteen, 15),
@@ -81,5 +89,7 @@ CASES: Mapping[str, tuple[str, Callable[[int], Plan], int]] = {
     "third-vanishes": ("a third of the hosts vanish half-way, others come", _third_vanishes, 9),
     "wide": ("round trips of 50 ms", _wide, ORIGIN_AND_EIGHT),
     "many": ("a random graph, eight links a host, 128 MiB in blocks of 256 KiB", _many, 2000),
+    "met": ("as many, but they find each other by a tracker, and limit their links themselves", _met, 2000),
+    "met-wide": ("the same with round trips of 50 ms", _met_wide, 2000),
     "many-wide": ("the same with round trips of 50 ms", _many_wide, 2000),
 }

@@ -88,6 +88,11 @@ class Peering:
         """Payload received."""
         return self.back.out.delivered_bytes
 
+    @property
+    def uploaded_bytes(self) -> int:
+        """Payload sent."""
+        return self.out.delivered_bytes
+
 
 class Host:
     """A peer of one folder.
@@ -108,6 +113,7 @@ class Host:
         self.is_gone = False
         self.twice_bytes = self.uploaded_bytes = self.received_bytes = self.messages = 0
         self.on_done: Callable[[Host], None] = lambda host: None
+        self.on_link_down: Callable[[int], None] = lambda number: None
         self._pages = {id_: (page, at) for page, ids in folder.pages.items() for at, id_ in enumerate(ids)}
         self._dealt = Dealt()
         self._slots = Slots()
@@ -164,8 +170,15 @@ class Host:
             while peering.turns:
                 self._slots.end(peering.turns.popleft(), self.clock.now)
         if self.peerings.pop(peering.number, None) is not None:
+            self.on_link_down(peering.number)
             self.requests.link_down(peering.number, self.clock.now)
             self._send_letters()
+
+    def part(self, number: int) -> None:
+        """Give up a link."""
+        peering = self.peerings[number]
+        self.lose(peering)
+        peering.other.lose(peering.back)
 
     def _new_end(self, other: "Host") -> Peering:
         return Peering(other.name, other, Holdings(), PeerFlow(self.clock.now), WantQueue(self._dealt))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from scripts.simulation.clock import Clock
 from scripts.simulation.host import Folder, Host, make_folder
+from scripts.simulation.meeting import Meeting, Tracker
 from scripts.simulation.network import Line
 
 LIMIT_S = 100_000.0
@@ -30,6 +31,7 @@ class Plan:
 
     Attributes:
         degree: Links that a host brings up, to random others; 0 links everybody with everybody.
+        meet: Hosts find each other: a tracker, the address book, dials, and a limit to links, in place of `degree`.
         origin_leaves_at: Copies after whose sending the origins leave, if they do.
     """
 
@@ -41,6 +43,7 @@ class Plan:
     origin_bytes_per_s: float = 0.0
     delay_s: float = 0.0005
     degree: int = 0
+    meet: bool = False
     quantum_bytes: int = 32 << 10
     origin_leaves_at: float = math.inf
     seed: int = 0
@@ -83,8 +86,12 @@ class Simulation:
         self.getters: list[Host] = []
         self._missing = sum(getter.leaves_at == math.inf for getter in plan.getters)
         first = [self._new_getter(getter) for getter in plan.getters if not getter.joins_at]
-        for one, other in self._edges(self.hosts):
-            one.link(other, plan.delay_s)
+        self.tracker = Tracker(self.rng)
+        if plan.meet:
+            self.meetings = [self._meet(host) for host in self.hosts]
+        else:
+            for one, other in self._edges(self.hosts):
+                one.link(other, plan.delay_s)
         for host in first:
             host.get()
         for getter in plan.getters:
@@ -123,6 +130,10 @@ class Simulation:
             self.clock.at(getter.leaves_at, host.leave)
         return host
 
+    def _meet(self, host: Host) -> Meeting:
+        rng = random.Random(self.rng.random())
+        return Meeting(self.clock, host, self.tracker, rng, self.plan.delay_s)
+
     def _edges(self, hosts: list[Host]) -> list[tuple[Host, Host]]:
         """Return whom to link with whom: rings in random order, whose union is a random regular graph."""
         if not self.plan.degree or len(hosts) <= self.plan.degree:
@@ -136,7 +147,10 @@ class Simulation:
     def _join(self, getter: Getter) -> None:
         others = [each for each in self.hosts if not each.is_gone]
         host = self._new_getter(getter)
-        if self.plan.degree and len(others) > self.plan.degree:
+        if self.plan.meet:
+            self.meetings.append(self._meet(host))
+            others = []
+        elif self.plan.degree and len(others) > self.plan.degree:
             others = self.rng.sample(others, self.plan.degree)
         for other in others:
             host.link(other, self.plan.delay_s)

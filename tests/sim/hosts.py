@@ -220,14 +220,16 @@ class ScriptedHost:
 
 @asynccontextmanager
 async def running(*peers: SimPeer | ScriptedHost) -> AsyncIterator[trio.Nursery]:
-    """Run peers that all know each other's addresses."""
+    """Run peers that all know each other's addresses, each in an order of its own, as a tracker names them."""
+    rng = random.Random(0)
     async with trio.open_nursery() as nursery:
         for peer in peers:
             await nursery.start(peer.run)
         for peer in peers:
             if isinstance(peer, ScriptedHost):
                 continue
-            peer.swarm.add_addresses([other.address for other in peers if other is not peer])
+            others = [other.address for other in peers if other is not peer]
+            peer.swarm.add_addresses(rng.sample(others, len(others)))
         yield nursery
         nursery.cancel_scope.cancel()
 

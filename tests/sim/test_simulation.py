@@ -2,6 +2,7 @@
 
 import pytest
 
+from p2psync.swarm.neighbours import KEPT_LINKS, SPARE_LINKS, WANTED_LINKS
 from scripts.simulation.cases import CASES
 from scripts.simulation.swarm import Getter, Plan, Simulation
 
@@ -68,6 +69,25 @@ def test_a_random_graph_of_few_links_a_host_is_enough():
     outcome = Simulation(plan).run()
     assert outcome.quantile(0.99) < 1.3
     assert all(len(host.peerings) <= 8 for host in outcome.hosts)
+
+
+def test_hosts_that_find_each_other_by_a_tracker_make_a_graph_that_does():
+    met = {"blocks": 256, "block_bytes": 64 << 10, "rate_bytes_per_s": 12.5e6 / 8, "meet": True}
+    simulation = Simulation(Plan((*(Getter(),) * 40, Getter(leaves_at=4.0), Getter(joins_at=4.0)), seed=1, **met))
+    outcome = simulation.run()
+    assert outcome.quantile(0.99) < 1.3
+    assert outcome.twice < 0.02  # one of them vanishes with what it was about to send
+    links = [len(host.peerings) for host in simulation.getters if not host.is_gone]
+    assert min(links) >= WANTED_LINKS // 2
+    assert max(links) <= KEPT_LINKS + SPARE_LINKS
+    assert sum(meeting.dialled for meeting in simulation.meetings) < 2 * WANTED_LINKS * len(links)
+    assert simulation.tracker.announces == len(simulation.hosts)
+
+
+def test_accounts_are_right_after_every_event_while_links_are_made_and_given_up():
+    met = {**SMALL, "blocks": 8, "meet": True}
+    simulation = Simulation(Plan((*(Getter(),) * 34, Getter(leaves_at=0.2), Getter(joins_at=0.2)), seed=2, **met))
+    simulation.run(lambda: check_accounts(simulation))
 
 
 def test_a_second_origin_halves_the_time_where_getters_are_fast():

@@ -21,7 +21,14 @@ def exchange(*, host="10.0.0.1", reads=True):
 
 
 def test_a_newcomer_is_told_at_once_of_all_but_itself():
-    assert exchange().news(1, [A, B, C], A, 100.0) == [B, C]
+    assert sorted(exchange().news(1, [A, B, C], A, 100.0)) == [B, C]
+
+
+def test_not_everybody_is_told_in_the_same_order():
+    others = [PeerAddress(f"10.0.1.{number}", 1) for number in range(20)]
+    made = exchange()
+    made.link_up(2, "10.0.0.2", reads=True, now=100.0)
+    assert made.news(1, others, None, 100.0) != made.news(2, others, None, 100.0)
 
 
 def test_nobody_is_told_twice_of_the_same_or_too_soon():

@@ -4,6 +4,7 @@ import random
 
 from p2psync.ids import PeerAddress
 from p2psync.swarm.peers import (
+    BUSY_RETRY_S,
     FIRST_RETRY_S,
     HEARSAY_TRIES,
     JITTER,
@@ -74,6 +75,25 @@ def test_links_that_end_early_are_retried_later_and_later():
     for _ in range(10):
         peers.ended(HERE, "gone", lived_s=1.0, now=0.0)
     assert peers.due(MAX_RETRY_S * (1 - JITTER) - 0.1, []) == []
+
+
+def test_who_has_links_enough_is_put_off_and_not_doubted():
+    peers = book(HERE)
+    peers.ended(HERE, "busy", lived_s=0.1, now=0.0)
+    peers.put_off(HERE, 0.0)
+    assert peers.due(BUSY_RETRY_S * (1 - JITTER) - 0.1, []) == []
+    assert peers.due(BUSY_RETRY_S * (1 + JITTER), []) == [HERE]
+    assert peers.count_living() == 1
+
+
+def test_addresses_that_fail_again_and_again_do_not_count_as_peers():
+    peers = book(HERE, THERE)
+    for _ in range(HEARSAY_TRIES):
+        assert peers.count_living() == 2
+        peers.failed(HERE, "no", 0.0)
+    assert peers.count_living() == 1
+    peers.dialling(HERE)
+    assert peers.count_living() == 2
 
 
 def test_a_banned_address_does_not_come_back():

@@ -1,0 +1,49 @@
+"""How many addresses are dialled at a time."""
+
+import random
+
+from p2psync.ids import PeerAddress
+from p2psync.swarm.dials import LONGEST_NAP_S, MAX_DIALS, PROMPT_S, Dials
+from p2psync.swarm.peers import RESERVED_DIALS, PeerBook
+
+
+def dials(count: int, wanted: int, *, hearsay: bool = False) -> Dials:
+    book = PeerBook(random.Random(0))
+    addresses = [PeerAddress("x", number) for number in range(1, count + 1)]
+    if hearsay:
+        book.add_hearsay(addresses, b"t" * 32, 0.0)
+    else:
+        book.add(addresses, 0.0)
+    return Dials(book, lambda under_way: wanted - under_way)
+
+
+def test_so_many_are_dialled_as_links_are_wanted():
+    made = dials(100, wanted=5)
+    assert len(made.begin(0.0, [])) == 5
+    assert made.begin(0.1, []) == []
+
+
+def test_when_one_has_led_to_nobody_another_is_dialled():
+    made = dials(100, wanted=5)
+    made.end(made.begin(0.0, [])[0])
+    assert len(made.begin(0.1, [])) == 1
+
+
+def test_dials_that_take_long_hold_up_no_others_but_are_never_too_many():
+    made = dials(100, wanted=5)
+    counts = [len(made.begin(step * PROMPT_S, [])) for step in range(5)]
+    assert counts == [5, 5, 5, 1, 0]
+    assert sum(counts) == MAX_DIALS
+    assert made.nap_s(5 * PROMPT_S) == LONGEST_NAP_S
+
+
+def test_who_waits_for_dials_looks_again_when_they_take_long():
+    made = dials(5, wanted=5)
+    made.begin(0.0, [])
+    assert made.nap_s(0.0) == PROMPT_S
+    assert made.nap_s(PROMPT_S) == LONGEST_NAP_S
+
+
+def test_what_peers_told_is_dialled_too_where_few_links_are_wanted_but_never_fills_all_dials():
+    made = dials(100, wanted=5, hearsay=True)
+    assert [len(made.begin(step * PROMPT_S, [])) for step in range(3)] == [5, MAX_DIALS - RESERVED_DIALS - 5, 0]
