@@ -131,8 +131,7 @@ class Swarm:
         return SwarmStatistics(
             **{field.name: getattr(totals, field.name) for field in fields(totals)},
             links=tuple(
-                describe_link(link, self._offer.root, self._downloads.in_flight_bytes(link))
-                for link in self._links.values()
+                describe_link(link, self._offer.root, self._downloads.owed(link)) for link in self._links.values()
             ),
             addresses=tuple(
                 AddressStatistics(address, record.failures, record.last_failure)
