@@ -39,6 +39,23 @@ class Asked:
     is_open: Callable[[], bool]
 
 
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """What a peer is to send us.
+
+    Attributes:
+        in_flight_bytes: What it was asked for.
+        wished_blocks: How many blocks are left to it to send when it likes.
+        wished_bytes: Their size.
+        chokes_us: It answers none of our wants at present.
+    """
+
+    in_flight_bytes: int
+    wished_blocks: int
+    wished_bytes: int
+    chokes_us: bool
+
+
 class Requests:
     """Decides what every link is asked for.
 
@@ -58,6 +75,11 @@ class Requests:
         """Return what is to be sent since the last call, in order."""
         letters, self._letters = self._letters, []
         return letters
+
+    def owed(self, number: int) -> Owed:
+        """Return what a peer is to send us; takes time for each task that is wished for."""
+        blocks, size_bytes = self.picker.wishes.at(number)
+        return Owed(self.picker.in_flight(number)[0], blocks, size_bytes, number in self._chokers)
 
     # --- links --------------------------------------------------------------------------------------------------------
 

@@ -127,7 +127,7 @@ class Swarm:
         return SwarmStatistics(
             **{field.name: getattr(totals, field.name) for field in fields(totals)},
             links=tuple(
-                describe_link(link, self._announcing.offer.root, self._downloads.in_flight_bytes(link))
+                describe_link(link, self._announcing.offer.root, self._downloads.owed(link))
                 for link in self._links.values()
             ),
             addresses=tuple(
