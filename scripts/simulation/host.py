@@ -202,8 +202,9 @@ class Host:
             case Blocks():
                 self._hear_blocks(peering, message)
             case Part(id_, total, offset, payload):
-                if offset + len(payload) == total:
-                    self._hear_blocks(peering, Blocks([(id_, _NOTHING[:total])]))
+                if offset + len(payload) < total:
+                    return
+                self._hear_blocks(peering, Blocks([(id_, _NOTHING[:total])]))
             case Have():
                 self._hear_have(peering, message)
             case HeadOffer(head):

@@ -100,13 +100,15 @@ class Simulation:
 
     def run(self, after_event: Callable[[], None] = lambda: None) -> Outcome:
         """Carry on until every getter that stays is done."""
+        origins_leave = self.plan.origin_leaves_at != math.inf
         with _no_collection():
             while self._missing:
                 alive = self.clock.step()
                 assert alive, "nothing will ever happen again, and not everybody is done"
                 assert self.clock.now < LIMIT_S, "it takes for ever"
                 after_event()
-                self._let_origins_leave()
+                if origins_leave:
+                    self._let_origins_leave()
         return self._outcome()
 
     def _add_origin(self) -> Host:
@@ -160,8 +162,6 @@ class Simulation:
         self._missing -= 1
 
     def _let_origins_leave(self) -> None:
-        if self.plan.origin_leaves_at == math.inf:
-            return
         for origin in self.origins:
             if not origin.is_gone and origin.uploaded_bytes >= self.plan.origin_leaves_at * self.folder.size_bytes:
                 origin.leave()
