@@ -212,6 +212,11 @@ class Link:
         self._serving.choke(choked)
 
     @property
+    def heeds_choke(self) -> bool:
+        """Whether the peer's program knows what it means to be choked."""
+        return Feature.CHOKE in self.hello.features
+
+    @property
     def is_choked(self) -> bool:
         """Whether we answer none of its wants at present, and have told it so."""
         return self._serving.is_choked
@@ -335,6 +340,7 @@ class Link:
             payload += carried_bytes(message)
         sent_bytes = sum(map(len, buffers))
         self.sent_bytes += sent_bytes
-        self.up_limit.charge(wire_bytes(sent_bytes) - payload)  # what is no payload waits for no limit, but counts
+        # What is no payload waits for no limit, but counts.
+        self.up_limit.charge(wire_bytes(sent_bytes) - payload, trio.current_time())
         await self._stream.send_all(buffers)
         return sent_bytes

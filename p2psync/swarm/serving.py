@@ -9,13 +9,14 @@ from p2psync.errors import StoreError
 from p2psync.ids import BlockId
 from p2psync.store.base import Payload
 from p2psync.store.threaded import ThreadedStore
+from p2psync.swarm.choking import ChokeNotice
 from p2psync.swarm.compressing import Compressing
 from p2psync.swarm.outbox import Outbox, PayloadMessage
 from p2psync.swarm.throttle import Throttle
 from p2psync.swarm.turnstile import Turnstile
 from p2psync.swarm.uploads import FrameSize, WantQueue, carried_bytes, frames
 from p2psync.wire.compression import pack
-from p2psync.wire.messages import Blocks, Cancel, Choke, Message, Missing, Packed, Part, Want, Wish, payload_bytes
+from p2psync.wire.messages import Blocks, Cancel, Message, Missing, Packed, Part, Want, Wish, payload_bytes
 
 READ_IDS = 128
 """Small blocks that one hop to the store reads."""
@@ -32,7 +33,6 @@ class Serving:
         send: Queues a control message.
 
     Attributes:
-        is_choked: Nothing is answered at present, and the peer has been told so.
         compresses: The peer reads PACKED.
     """
 
@@ -44,11 +44,17 @@ class Serving:
         self._turnstile = turnstile
         self._limit = limit
         self._send = send
-        self.is_choked = self.compresses = self._has_told_choked = False
+        self.compresses = False
+        self._notice = ChokeNotice()
         self._turns: deque[int] = deque()
         self._frame_size = FrameSize()
         self._compressing = Compressing()
         self._wanted = trio.Event()
+
+    @property
+    def is_choked(self) -> bool:
+        """Nothing is answered at present, and the peer has been told so, or soon will be."""
+        return self._notice.is_choked
 
     def hear(self, message: Want | Wish | Cancel) -> None:
         """Take note of what is wanted.
@@ -64,17 +70,11 @@ class Serving:
 
     def choke(self, choked: bool) -> None:
         """Stop answering wants, those at hand too, or begin again; the peer is told."""
-        if choked == self.is_choked:
-            return
-        self.is_choked = choked
+        for message in self._notice.choke(choked):
+            self._send(message)
         if choked:
             self._wants.clear()
             self._wanted.set()
-            return
-        if not self._has_told_choked:  # what it asked for is dropped all the same: it must ask again
-            self._send(Choke(True))
-        self._has_told_choked = False
-        self._send(Choke(False))
 
     def sent(self, message: Message, wire_bytes: int, took_s: float) -> None:
         """Take note that a message has left, if it was one of payload."""
@@ -124,16 +124,12 @@ class Serving:
 
     async def _wait_wants(self) -> None:
         while not self._wants:
-            if self.is_choked and not self._has_told_choked:
-                await self._outbox.wait_idle()  # what is on its way comes first, so that nobody else is asked for it
-                self._tell_choked()
+            if self._notice.is_owed:
+                await self._outbox.wait_idle()
+                for message in self._notice.all_left():
+                    self._send(message)
             self._wanted = trio.Event()
             await self._wanted.wait()
-
-    def _tell_choked(self) -> None:
-        if self.is_choked:
-            self._has_told_choked = True
-            self._send(Choke(True))
 
     async def _put(self, message: PayloadMessage) -> None:
         await self._outbox.put_payload(message)

@@ -27,6 +27,8 @@ class Slots:
 
     def wait_s(self, now: float) -> float:
         """Return how long the next frame must wait if none leaves meanwhile; 0 if it may begin."""
+        if len(self._begun) < SLOTS:
+            return 0.0
         patience_s = PATIENCE * self._frame_s
         left_s = sorted([begun + patience_s - now for begun in self._begun.values() if begun + patience_s > now])
         return left_s[-SLOTS] if len(left_s) >= SLOTS else 0.0

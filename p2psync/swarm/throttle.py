@@ -71,20 +71,20 @@ class Throttle:
         rates = self.rates
         return UNLIMITED_QUANTUM_BYTES if rates == (None, None) else quantum_bytes(rates)
 
-    def charge(self, count: int) -> float:
-        """Count bytes that moved; return for how many seconds no payload should follow."""
+    def charge(self, count: int, now: float) -> float:
+        """Count bytes that moved; return for how many seconds no payload should follow, 0 if it is not worth a wait."""
         shared, own = self.rates
-        now = trio.current_time()
         waits = [0.0]
         if shared is not None:
             waits.append(self._shared.spend(count, shared, now))
         if own is not None:
             waits.append(self._own.spend(count, own, now))
-        return max(waits)
+        wait_s = max(waits)
+        return wait_s if wait_s > SHORTEST_WAIT_S else 0.0
 
     async def pay(self, count: int) -> None:
         """Count bytes that moved, and wait until more may; other limits that come meanwhile end the wait."""
-        wait_s = self.charge(count)
-        if wait_s > SHORTEST_WAIT_S:
+        wait_s = self.charge(count, trio.current_time())
+        if wait_s:
             with trio.move_on_after(wait_s):
                 await self._limits.changed.wait()

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from p2psync.swarm.limiter import Rates
 from scripts.simulation.swarm import Getter, Plan
 
 LAN = 12.5e6
@@ -59,6 +60,19 @@ def _wide(count: int) -> Plan:
     return Plan(_same(count), delay_s=0.025)
 
 
+def _limited(count: int) -> Plan:
+    up, down = Getter(limits=Rates(up=LAN / 4)), Getter(limits=Rates(down=LAN / 4))
+    return Plan((*_same(count - count // 2), *(up,) * (count // 4), *(down,) * (count // 2 - count // 4)))
+
+
+def _strangers(count: int) -> Plan:
+    return Plan(_same(count), rate_bytes_per_s=LAN / 4, reciprocal=True)
+
+
+def _takers(count: int) -> Plan:
+    return replace(_strangers(count), getters=(*_same(count - count // 4), *(Getter(LAN / 400),) * (count // 4)))
+
+
 def _many(count: int) -> Plan:
     degree = 8 if count > 64 else 0
     return Plan(_same(count), degree=degree, blocks=512, block_bytes=256 << 10, quantum_bytes=128 << 10)
@@ -88,6 +102,9 @@ CASES: Mapping[str, tuple[str, Callable[[int], Plan], int]] = {
     "origin-leaves": ("the origin leaves when it has sent 1.05 copies", _origin_leaves, ORIGIN_AND_EIGHT),
     "third-vanishes": ("a third of the hosts vanish half-way, others come", _third_vanishes, 9),
     "wide": ("round trips of 50 ms", _wide, ORIGIN_AND_EIGHT),
+    "limited": ("a quarter of the hosts limited to a quarter upward, another downward", _limited, ORIGIN_AND_EIGHT),
+    "strangers": ("who gives is given to, 25 Mbit/s", _strangers, 12),
+    "takers": ("the same, and a quarter of the hosts give next to nothing", _takers, 12),
     "many": ("a random graph, eight links a host, 128 MiB in blocks of 256 KiB", _many, 2000),
     "met": ("as many, but they find each other by a tracker, and limit their links themselves", _met, 2000),
     "met-wide": ("the same with round trips of 50 ms", _met_wide, 2000),

@@ -1,23 +1,41 @@
 """One peer: the swarm's own decisions, and lines in place of sockets."""
 
 import hashlib
+import math
 import random
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
-from p2psync.blocks.need import PageHolding, Run
+from p2psync.blocks.need import PageHolding
 from p2psync.ids import BlockId
+from p2psync.swarm.choking import Choking
 from p2psync.swarm.flow import PeerFlow
 from p2psync.swarm.holdings import Holdings
+from p2psync.swarm.limiter import Rates
 from p2psync.swarm.offer import Offer, announce_delay_s
 from p2psync.swarm.requests import Asked, Requests
 from p2psync.swarm.slots import Slots
 from p2psync.swarm.tasks import Job
-from p2psync.swarm.uploads import Dealt, FrameSize, WantQueue, frames
-from p2psync.wire.messages import Blocks, Cancel, Have, HeadOffer, Message, Missing, Part, Want, Wish, payload_bytes
+from p2psync.swarm.throttle import Limits, Throttle
+from p2psync.swarm.uploads import Dealt, WantQueue, frames
+from p2psync.wire.messages import (
+    Blocks,
+    Cancel,
+    Choke,
+    Have,
+    HeadOffer,
+    Message,
+    Missing,
+    Part,
+    Want,
+    Wish,
+    payload_bytes,
+)
 from scripts.simulation.clock import Clock
+from scripts.simulation.folder import Folder
 from scripts.simulation.network import Line, Wire
+from scripts.simulation.peering import Peering
 
 TICK_S = 0.5
 READ_BYTES = 1 << 20
@@ -26,72 +44,11 @@ _NOTHING = memoryview(bytes(4 << 20))
 
 
 @dataclass(frozen=True)
-class Folder:
-    """A manifest's shape: one root, pages, blocks with lengths."""
+class Conduct:
+    """What a host keeps to: limits, if it has any, and whether who gives is given to."""
 
-    root: BlockId
-    pages: Mapping[BlockId, list[BlockId]]
-    lengths: Mapping[BlockId, int]
-
-    @property
-    def size_bytes(self) -> int:
-        return sum(self.lengths.values())
-
-    def runs(self, run_bytes: int = 1 << 20) -> list[Run]:
-        runs = []
-        for page, ids in self.pages.items():
-            positions: list[int] = []
-            size = 0
-            for position, id_ in enumerate(ids):
-                if positions and size + self.lengths[id_] > run_bytes:
-                    runs.append(self._run(page, positions))
-                    positions, size = [], 0
-                positions.append(position)
-                size += self.lengths[id_]
-            runs.append(self._run(page, positions))
-        return runs
-
-    def _run(self, page: BlockId, positions: list[int]) -> Run:
-        ids = [self.pages[page][position] for position in positions]
-        return Run(page, positions, ids, [self.lengths[id_] for id_ in ids])
-
-
-def make_folder(blocks: int, block_bytes: int, rng: random.Random, pages: int = 1) -> Folder:
-    """Make a folder whose blocks are about as long as content-defined ones are."""
-    ids = [BlockId(rng.randbytes(32)) for _ in range(blocks)]
-    share = -(-blocks // pages)
-    lengths = {id_: int(block_bytes * rng.uniform(0.5, 1.5)) for id_ in ids}
-    return Folder(
-        BlockId(rng.randbytes(32)),
-        {BlockId(rng.randbytes(32)): ids[at : at + share] for at in range(0, blocks, share)},
-        lengths,
-    )
-
-
-@dataclass(eq=False)
-class Peering:
-    """One host's end of a link."""
-
-    number: int
-    other: "Host"
-    holdings: Holdings
-    flow: PeerFlow
-    wants: WantQueue
-    frame_size: FrameSize = field(default_factory=FrameSize)
-    is_waiting: bool = False
-    turns: deque[int] = field(default_factory=deque)
-    out: Wire = field(init=False)
-    back: "Peering" = field(init=False)
-
-    @property
-    def payload_bytes(self) -> int:
-        """Payload received."""
-        return self.back.out.delivered_bytes
-
-    @property
-    def uploaded_bytes(self) -> int:
-        """Payload sent."""
-        return self.out.delivered_bytes
+    rates: Rates | None = None
+    reciprocal: bool = False
 
 
 class Host:
@@ -104,9 +61,20 @@ class Host:
         messages: Messages that it sent.
     """
 
-    def __init__(self, clock: Clock, name: int, folder: Folder, line: Line, rng: random.Random) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        name: int,
+        folder: Folder,
+        line: Line,
+        rng: random.Random,
+        conduct: Conduct,
+    ) -> None:
         self.clock, self.name, self.folder, self.line = clock, name, folder, line
+        self.limits = Limits(conduct.rates)
         self.requests = Requests(rng)
+        self._is_reciprocal = conduct.reciprocal
+        self._choking = Choking(rng, enabled=conduct.reciprocal)
         self.peerings: dict[int, Peering] = {}
         self.done_at: float | None = None
         self.joined_at = clock.now
@@ -123,6 +91,16 @@ class Host:
         self.job = Job(folder.root)
         self.offer = Offer(b"head", folder.root)
         self.clock.after(rng.uniform(0, TICK_S), self._tick)
+
+    @property
+    def up_bytes_per_s(self) -> float:
+        """What its line and its limits let it send."""
+        return min(self.line.up_bytes_per_s, self.limits.rates.up or math.inf)
+
+    @property
+    def down_bytes_per_s(self) -> float:
+        """What they let it receive."""
+        return min(self.line.down_bytes_per_s, self.limits.rates.down or math.inf)
 
     def share(self) -> None:
         """Hold everything from the start."""
@@ -154,6 +132,7 @@ class Host:
         ours.back, theirs.back = theirs, ours
         for host, end in ((self, ours), (other, theirs)):
             end.out = Wire(host.line, end.other.line, delay_s, end.other._hearer(end.back), host._drainer(end))
+            end.out.pay = end.back.down_limit.charge
         for host, end in ((self, ours), (other, theirs)):
             host.peerings[end.number] = end
             name = hashlib.sha256(b"%d" % end.number).digest()
@@ -162,6 +141,7 @@ class Host:
             host._say(end, HeadOffer(host.folder.root))
             for have in host.offer.everything():
                 host._say(end, have)
+            host._choking.link_up(end, host.peerings.values(), host.clock.now)
 
     def lose(self, peering: Peering) -> None:
         """A link is gone."""
@@ -170,6 +150,7 @@ class Host:
             while peering.turns:
                 self._slots.end(peering.turns.popleft(), self.clock.now)
         if self.peerings.pop(peering.number, None) is not None:
+            self._choking.link_down(peering)
             self.on_link_down(peering.number)
             self.requests.link_down(peering.number, self.clock.now)
             self._send_letters()
@@ -181,7 +162,9 @@ class Host:
         peering.other.lose(peering.back)
 
     def _new_end(self, other: "Host") -> Peering:
-        return Peering(other.name, other, Holdings(), PeerFlow(self.clock.now), WantQueue(self._dealt))
+        up, down = (Throttle(self.limits, upward=upward, host="") for upward in (True, False))
+        flow = PeerFlow(self.clock.now)
+        return Peering(other.name, self, other, Holdings(), flow, WantQueue(self._dealt), up, down)
 
     def _hearer(self, peering: Peering) -> Callable[[Message], None]:
         return lambda message: self._hear(peering, message)
@@ -190,6 +173,7 @@ class Host:
         def drained(size: int, took_s: float) -> None:
             peering.frame_size.sent(size, took_s)
             self._slots.end(peering.turns.popleft(), self.clock.now)
+            peering.tell_choked()
             self._serve(peering)
             self._take_turns()
 
@@ -202,24 +186,28 @@ class Host:
             case Blocks():
                 self._hear_blocks(peering, message)
             case Part(id_, total, offset, payload):
-                if offset + len(payload) == total:
-                    self._hear_blocks(peering, Blocks([(id_, _NOTHING[:total])]))
+                if offset + len(payload) < total:
+                    return
+                self._hear_blocks(peering, Blocks([(id_, _NOTHING[:total])]))
             case Have():
                 self._hear_have(peering, message)
             case HeadOffer(head):
                 peering.holdings.offer(BlockId(head))
                 self.requests.holdings_shrank(peering.number, self.clock.now)
-            case Want(ids):
-                peering.wants.want(ids)
-                self._serve(peering)
-            case Wish(ids):
-                peering.wants.wish(ids)
-                self._serve(peering)
+            case Want() | Wish():
+                self._hear_wants(peering, message)
+            case Choke(choked):
+                self.requests.choked(peering.number, self.clock.now, chokes=choked)
             case Cancel(ids):
                 peering.wants.drop(ids)
             case Missing(ids):
                 self.requests.missing(peering.number, ids, self.clock.now)
         self._send_letters()
+
+    def _hear_wants(self, peering: Peering, message: Want | Wish) -> None:
+        if not peering.is_choked:  # else it had not heard yet
+            (peering.wants.wish if isinstance(message, Wish) else peering.wants.want)(message.ids)
+            self._serve(peering)
 
     def _hear_have(self, peering: Peering, have: Have) -> None:
         grown = peering.holdings.hear(have)
@@ -259,12 +247,16 @@ class Host:
     def _tick(self) -> None:
         if self.is_gone:
             return
+        now = self.clock.now
+        self._choking.tick(self.peerings.values(), self.folder.root, now, complete=self.offer.complete)
         for peering in list(self.peerings.values()):
-            if not self.requests.tick(peering.number, peering.payload_bytes, self.clock.now, is_paused=False):
+            peering.flow.limit_bytes_per_s = peering.down_limit.lowest
+            is_paused = peering.back.out.is_paused
+            if not self.requests.tick(peering.number, peering.payload_bytes, now, is_paused=is_paused):
                 self.lose(peering)
                 peering.other.lose(peering.back)
         self._send_letters()
-        if self.done_at is None:
+        if self.done_at is None or self._is_reciprocal:
             self.clock.after(TICK_S, self._tick)
 
     # --- what is said -------------------------------------------------------------------------------------------------
@@ -274,6 +266,11 @@ class Host:
             if number in self.peerings:
                 self._say(self.peerings[number], message)
 
+    def say(self, peering: Peering, messages: Iterable[Message]) -> None:
+        """Send control messages."""
+        for message in messages:
+            self._say(peering, message)
+
     def _say(self, peering: Peering, message: Message) -> None:
         self.messages += 1
         peering.out.put_control(message)
@@ -282,8 +279,9 @@ class Host:
         """Let a link wait for its turn to send, if there is anything to send and room for it."""
         wants = peering.wants
         if (
-            wants
+            (wants or peering.ready)
             and not peering.is_waiting
+            and not peering.is_paying
             and not peering.out.is_cut
             and peering.out.waiting < (2 if wants.has_wants else 1)
         ):
@@ -301,7 +299,7 @@ class Host:
                 return
             peering = self._turns.popleft()
             peering.is_waiting = False
-            if peering.wants and not peering.out.is_cut:
+            if (peering.wants or peering.ready) and not peering.out.is_cut:
                 self._send_frames(peering)
                 self._serve(peering)
 
@@ -310,16 +308,31 @@ class Host:
         self._take_turns()
 
     def _send_frames(self, peering: Peering) -> None:
-        wants, out = peering.wants, peering.out
-        ids, payloads = self._read(wants.first(READ_IDS, peering.frame_size.limit_bytes))
-        wants.drop(ids)
-        wants.answered(payloads)
-        for message in frames(ids, payloads, peering.frame_size.limit_bytes):
+        """Send what was read for a link, a frame at least and as much as its limit allows."""
+        if not peering.ready:
+            peering.ready.extend(self._next_frames(peering))
+        while peering.ready and not peering.is_paying:
+            message = peering.ready.popleft()
             peering.turns.append(self._slots.begin(self.clock.now))
             size = payload_bytes(message)
             self.uploaded_bytes += size
             self.messages += 1
-            out.put(message, size)
+            peering.out.put(message, size)
+            wait_s = peering.up_limit.charge(size, self.clock.now)
+            if wait_s:
+                peering.is_paying = True
+                self.clock.after(wait_s, self._end_payment, peering)
+
+    def _next_frames(self, peering: Peering) -> Iterator[Blocks | Part | Missing]:
+        wants, limit_bytes = peering.wants, peering.frame_size.limit_bytes
+        ids, payloads = self._read(wants.first(READ_IDS, limit_bytes))
+        wants.drop(ids)
+        wants.answered(payloads)
+        return frames(ids, payloads, min(limit_bytes, peering.up_limit.quantum_bytes))
+
+    def _end_payment(self, peering: Peering) -> None:
+        peering.is_paying = False
+        self._serve(peering)
 
     def _read(self, ids: list[BlockId]) -> tuple[list[BlockId], list[memoryview]]:
         payloads: list[memoryview] = []

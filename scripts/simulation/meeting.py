@@ -1,5 +1,6 @@
 """How hosts find each other: the real address book, dials and neighbours, a tracker that names some at random."""
 
+import math
 import random
 from collections.abc import Iterator
 
@@ -9,6 +10,7 @@ from p2psync.swarm.neighbours import Neighbours
 from p2psync.swarm.peers import PeerBook
 from scripts.simulation.clock import Clock
 from scripts.simulation.host import Host
+from tracker.service import Policy
 
 TICK_S = 0.5
 NUMWANT = 50
@@ -55,16 +57,19 @@ class Meeting:
         self._dials = Dials(self._book, lambda under_way: self._neighbours.room_to_dial(under_way, self._known))
         host.on_link_down = self._neighbours.link_down
         tracker.add(self)
+        self._ask_at, self._knows_complete = math.inf, False
         clock.after(2 * delay_s, self._ask)
+        clock.after(2 * delay_s + TICK_S, self._tick)
 
     @property
     def _known(self) -> int:
         return self._book.count_living()
 
     def _ask(self) -> None:
+        self._ask_at = self._clock.now + Policy().interval_s
+        self._knows_complete = self._host.offer.complete
         self._book.add(self._tracker.announce(self), self._clock.now)
         self._clock.after(0.0, self._dial)
-        self._clock.after(TICK_S, self._tick)
 
     def _linked(self) -> Iterator[bytes]:
         return (number.to_bytes(32, "big") for number in self._host.peerings)
@@ -105,6 +110,10 @@ class Meeting:
             other = host.peerings[number].other
             host.part(number)
             self._part_from(other.name)
+        if (
+            now >= self._ask_at or complete != self._knows_complete
+        ):  # trackers are told at once of whoever becomes a seed
+            self._ask()
         self._dial()
         self._clock.after(TICK_S, self._tick)
 

@@ -46,6 +46,9 @@ class Wire:
     Args:
         deliver: Hears whole messages.
         drained: Told each time a message of payload has left, with its size and how long that took.
+
+    Attributes:
+        pay: Told how much the receiver has read, and when; returns for how long it reads no more.
     """
 
     def __init__(
@@ -61,7 +64,9 @@ class Wire:
         self._window_bytes = UNDER_WAY_BYTES + int(2 * delay_s * source.up_bytes_per_s)
         self._waiting: deque[tuple[Message, int, float]] = deque()
         self._left_bytes = 0
-        self._under_way: deque[list[Message]] = deque()
+        self._under_way: deque[tuple[int, list[Message]]] = deque()
+        self._readable_at = 0.0
+        self.pay: Callable[[int, float], float] = lambda size, now: 0.0
         self._under_way_bytes = 0
         self.has_turn = self.is_cut = False
         self.delivered_bytes = 0
@@ -70,6 +75,11 @@ class Wire:
     def waiting(self) -> int:
         """Messages of payload that have not left entirely."""
         return len(self._waiting)
+
+    @property
+    def is_paused(self) -> bool:
+        """The receiver does not read, as it limits what it receives."""
+        return self._readable_at > self._source.clock.now
 
     def put(self, message: Message, size: int) -> None:
         """Queue a message of payload."""
@@ -81,7 +91,7 @@ class Wire:
     def put_control(self, message: Message) -> None:
         """Send a control message behind what is under way; its own size is taken for nothing."""
         if self._under_way:
-            self._under_way[-1].append(message)
+            self._under_way[-1][1].append(message)
         else:
             self._source.clock.after(self._delay_s, self._hear, message)
 
@@ -98,8 +108,8 @@ class Wire:
         begins = max(clock.now + self._delay_s, target.down_free_at)
         target.down_free_at = begins + size / target.down_bytes_per_s
         riders: list[Message] = []
-        self._under_way.append(riders)
-        clock.at(target.down_free_at, self._arrive, size)
+        self._under_way.append((size, riders))
+        clock.at(target.down_free_at, self._arrive)
         if not self._left_bytes:
             message, total, since = self._waiting.popleft()
             riders.append(message)
@@ -108,10 +118,16 @@ class Wire:
                 self._drained(total, clock.now - since)
         self._take_turn()
 
-    def _arrive(self, size: int) -> None:
+    def _arrive(self) -> None:
+        clock = self._source.clock
+        if self.is_paused:
+            clock.at(self._readable_at, self._arrive)
+            return
+        size, riders = self._under_way.popleft()
+        self._readable_at = clock.now + self.pay(size, clock.now)
         self._under_way_bytes -= size
         self.delivered_bytes += size
-        for message in self._under_way.popleft():
+        for message in riders:
             self._hear(message)
         self._take_turn()
 

@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from p2psync.swarm.limiter import Rates
 from scripts.simulation.clock import Clock
-from scripts.simulation.host import Folder, Host, make_folder
+from scripts.simulation.folder import Folder, make_folder
+from scripts.simulation.host import Conduct, Host
 from scripts.simulation.meeting import Meeting, Tracker
 from scripts.simulation.network import Line
 
@@ -17,10 +19,11 @@ LIMIT_S = 100_000.0
 
 @dataclass(frozen=True)
 class Getter:
-    """A host that fetches: rates of its line (0: the plan's), when it joins, and when it leaves, if it does."""
+    """A host that fetches: rates of its line (0: the plan's), its limits, when it joins, and leaves if it does."""
 
     up_bytes_per_s: float = 0.0
     down_bytes_per_s: float = 0.0
+    limits: Rates | None = None
     joins_at: float = 0.0
     leaves_at: float = math.inf
 
@@ -32,6 +35,7 @@ class Plan:
     Attributes:
         degree: Links that a host brings up, to random others; 0 links everybody with everybody.
         meet: Hosts find each other: a tracker, the address book, dials, and a limit to links, in place of `degree`.
+        reciprocal: All are strangers: who gives is given to.
         origin_leaves_at: Copies after whose sending the origins leave, if they do.
     """
 
@@ -44,6 +48,7 @@ class Plan:
     delay_s: float = 0.0005
     degree: int = 0
     meet: bool = False
+    reciprocal: bool = False
     quantum_bytes: int = 32 << 10
     origin_leaves_at: float = math.inf
     seed: int = 0
@@ -100,13 +105,15 @@ class Simulation:
 
     def run(self, after_event: Callable[[], None] = lambda: None) -> Outcome:
         """Carry on until every getter that stays is done."""
+        origins_leave = self.plan.origin_leaves_at != math.inf
         with _no_collection():
             while self._missing:
                 alive = self.clock.step()
                 assert alive, "nothing will ever happen again, and not everybody is done"
                 assert self.clock.now < LIMIT_S, "it takes for ever"
                 after_event()
-                self._let_origins_leave()
+                if origins_leave:
+                    self._let_origins_leave()
         return self._outcome()
 
     def _add_origin(self) -> Host:
@@ -115,15 +122,16 @@ class Simulation:
         host.share()
         return host
 
-    def _new_host(self, up: float, down: float) -> Host:
+    def _new_host(self, up: float, down: float, limits: Rates | None = None) -> Host:
         rate = self.plan.rate_bytes_per_s
         line = Line(self.clock, up or rate, down or rate, self.plan.quantum_bytes)
-        host = Host(self.clock, len(self.hosts), self.folder, line, random.Random(self.rng.random()))
+        rng = random.Random(self.rng.random())
+        host = Host(self.clock, len(self.hosts), self.folder, line, rng, Conduct(limits, self.plan.reciprocal))
         self.hosts.append(host)
         return host
 
     def _new_getter(self, getter: Getter) -> Host:
-        host = self._new_host(getter.up_bytes_per_s, getter.down_bytes_per_s)
+        host = self._new_host(getter.up_bytes_per_s, getter.down_bytes_per_s, getter.limits)
         host.on_done = self._count
         self.getters.append(host)
         if getter.leaves_at != math.inf:
@@ -160,25 +168,23 @@ class Simulation:
         self._missing -= 1
 
     def _let_origins_leave(self) -> None:
-        if self.plan.origin_leaves_at == math.inf:
-            return
         for origin in self.origins:
             if not origin.is_gone and origin.uploaded_bytes >= self.plan.origin_leaves_at * self.folder.size_bytes:
                 origin.leave()
 
     def _outcome(self) -> Outcome:
         size, stayed = self.folder.size_bytes, [host for host in self.getters if host.done_at is not None]
-        supply = sum(origin.line.up_bytes_per_s for origin in self.origins)
-        whole = supply + sum(host.line.up_bytes_per_s for host in stayed)
+        supply = sum(origin.up_bytes_per_s for origin in self.origins)
+        whole = supply + sum(host.up_bytes_per_s for host in stayed)
         bound_s = max(size / supply, len(stayed) * size / whole)
         ratios = [
-            (host.done_at - host.joined_at) / max(bound_s, size / host.line.down_bytes_per_s)
+            (host.done_at - host.joined_at) / max(bound_s, size / host.down_bytes_per_s)
             for host in stayed
             if host.done_at is not None
         ]
         received = sum(host.received_bytes for host in self.getters)
         return Outcome(
-            bound_s=max(bound_s, size / min(host.line.down_bytes_per_s for host in stayed)),
+            bound_s=max(bound_s, size / min(host.down_bytes_per_s for host in stayed)),
             ratios=sorted(ratios),
             origin_copies=sum(origin.uploaded_bytes for origin in self.origins) / size,
             twice=sum(host.twice_bytes for host in self.getters) / received,

@@ -2,6 +2,7 @@
 
 import pytest
 
+from p2psync.swarm.limiter import Rates
 from p2psync.swarm.neighbours import KEPT_LINKS, SPARE_LINKS, WANTED_LINKS
 from scripts.simulation.cases import CASES
 from scripts.simulation.swarm import Getter, Plan, Simulation
@@ -81,13 +82,39 @@ def test_hosts_that_find_each_other_by_a_tracker_make_a_graph_that_does():
     assert min(links) >= WANTED_LINKS // 2
     assert max(links) <= KEPT_LINKS + SPARE_LINKS
     assert sum(meeting.dialled for meeting in simulation.meetings) < 2 * WANTED_LINKS * len(links)
-    assert simulation.tracker.announces == len(simulation.hosts)
+    done = sum(host.done_at is not None for host in simulation.getters)
+    assert len(simulation.hosts) <= simulation.tracker.announces <= len(simulation.hosts) + done
 
 
 def test_accounts_are_right_after_every_event_while_links_are_made_and_given_up():
     met = {**SMALL, "blocks": 8, "meet": True}
     simulation = Simulation(Plan((*(Getter(),) * 34, Getter(leaves_at=0.2), Getter(joins_at=0.2)), seed=2, **met))
     simulation.run(lambda: check_accounts(simulation))
+
+
+def test_limits_are_kept_and_used():
+    limits = Rates(up=1e6, down=2e6)
+    simulation = Simulation(Plan((Getter(limits=limits), Getter(limits=limits), Getter()), seed=3, **SMALL))
+    outcome = simulation.run()
+    assert outcome.ratios[-1] < 1.2
+    for host in simulation.getters[:2]:
+        assert host.received_bytes / host.done_at < 1.05 * limits.down
+        assert host.uploaded_bytes / simulation.clock.now < 1.05 * limits.up
+
+
+def test_whoever_gives_is_done_before_whoever_only_takes():
+    _, make, hosts = CASES["takers"]
+    simulation = Simulation(make(hosts))
+    simulation.run()
+    takers = [host for host in simulation.getters if host.line.up_bytes_per_s < host.line.down_bytes_per_s]
+    givers = [host for host in simulation.getters if host not in takers]
+    assert max(host.done_at for host in givers) < min(host.done_at for host in takers)
+
+
+def test_a_host_that_stays_asks_the_tracker_again_when_the_interval_is_over():
+    simulation = Simulation(Plan((Getter(), Getter(joins_at=1900.0)), seed=1, **{**SMALL, "blocks": 8, "meet": True}))
+    simulation.run()
+    assert simulation.tracker.announces == 2 + 1 + 2 + 1  # two at first, one is done, both again, one that comes
 
 
 def test_a_second_origin_halves_the_time_where_getters_are_fast():
