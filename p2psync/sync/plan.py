@@ -25,6 +25,8 @@ RUN_BYTES = 1 << 20
 """Blocks of a page are asked for about this much at a time: one frame, one hop to a worker thread."""
 MOVED_BYTES = 1 << 20
 """From here on a file that was renamed is renamed here too; copying a smaller one costs no more than finding out."""
+SPARSE_BYTES = 64 << 10
+"""In smaller files zeros are not looked for: they are many, and it would spare little."""
 _COPY_THREADS = 2
 _COPY_BLOCKS = 256
 """What a thread copies at a time from elsewhere in the folder at most, however small they are."""
@@ -216,7 +218,7 @@ class Planner:
             wanted = wanted_slots(file)
             if len(wanted) < len(file.offsets) - 1:
                 self.totals.right_bytes += file.size_bytes - sum(file.length(slot) for slot, _ in wanted)
-            if file.size_bytes >= largest_chunk(file.entry.cut):
+            if file.size_bytes >= SPARSE_BYTES:
                 wanted = self._without_zeros(file, wanted)
             for slot, block in wanted:
                 if not self._staging.await_block(block, file, slot):
@@ -224,13 +226,13 @@ class Planner:
         return begun, waits
 
     def _without_zeros(self, file: StagedFile, wanted: list[tuple[int, BlockId]]) -> list[tuple[int, BlockId]]:
-        """Leave holes for the largest blocks that are zeros; return what else is wanted."""
-        largest = largest_chunk(file.entry.cut)
-        zeros = block_id(bytes(largest)) if any(file.length(slot) == largest for slot, _ in wanted) else None
-        holes = [slot for slot, block in wanted if block == zeros and file.length(slot) == largest]
+        """Leave holes for zeros, which fill the largest blocks or the file's last one; return what else is wanted."""
+        lengths = {largest_chunk(file.entry.cut), file.length(len(file.offsets) - 2)}
+        zeros = {length: block_id(bytes(length)) for length in lengths & {file.length(slot) for slot, _ in wanted}}
+        holes = [slot for slot, block in wanted if zeros.get(file.length(slot)) == block]
         for slot in holes:
             self._staging.fill_zeros(file, slot)
-            self.totals.reused_bytes += largest
+            self.totals.reused_bytes += file.length(slot)
         return [(slot, block) for slot, block in wanted if not file.has(slot)] if holes else wanted
 
     def _move_here(self, file: StagedFile) -> bool:

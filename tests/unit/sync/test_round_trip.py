@@ -4,6 +4,8 @@ import os
 import random
 from pathlib import Path
 
+import pytest
+
 from p2psync.blocks.block import block_id
 from tests.unit.sync.folders import following, make_deep, sharing, tree
 
@@ -101,12 +103,18 @@ async def test_holes_stay_holes(tmp_path):
         assert b.swarm.fetched_bytes < 10_000_000
 
 
-async def test_a_file_that_is_one_block_of_zeros_arrives(tmp_path):
+@pytest.mark.parametrize(
+    "content",
+    [bytes(256 << 10), bytes(100_001), random_bytes(1, 300_000) + bytes(1_000_001), bytes(3_000_001)],
+    ids=["largest block", "smaller block", "zeros at the end", "many blocks"],
+)
+async def test_blocks_of_zeros_arrive_and_do_not_travel(tmp_path, content):
     with sharing(tmp_path / "a") as a, following(tmp_path / "b", a.swarm) as b:
-        (a.root / "zeros").write_bytes(bytes(256 << 10))
+        (a.root / "zeros").write_bytes(content)
         a.publish()
         assert (await b.get()).problems == ()
-        assert (b.root / "zeros").read_bytes() == bytes(256 << 10)
+        assert (b.root / "zeros").read_bytes() == content
+        assert all(any(data) for data in a.folder.store.read(b.swarm.fetched) if data is not None)
 
 
 async def test_a_year_past_2262_is_no_reason_to_fail(tmp_path):
