@@ -213,6 +213,8 @@ def progress_line(event: Progress, rates: _Rates) -> str:
             parts.append(f"{_duration(left / down)} left,")
     if up >= 1:
         parts.append(f"sending {show_bytes(up)}/s,")
+    if event.state == "serving" and event.copies_sent:
+        parts.append(f"sent {event.copies_sent:.2f} times,")
     return " ".join([*parts, _count(event.peers, "peer")])
 
 

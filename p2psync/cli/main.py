@@ -305,8 +305,28 @@ def _run(
     if background:
         from p2psync.node.priority import step_back
 
-        step_back()
+        if not step_back():
+            work = _noting(
+                work, "--background: the processor is left to others, but this system does not let us leave the disk"
+            )
     raise typer.Exit(run_command(work, as_json=as_json))
+
+
+def _noting(
+    work: Callable[[Callable[["Shown"], None]], Awaitable[None]], sentence: str
+) -> Callable[[Callable[["Shown"], None]], Awaitable[None]]:
+    """Return work that tells a note besides, after `listening`, which comes first from every command."""
+    from p2psync.node.events import Listening, Note
+
+    async def run(emit: Callable[["Shown"], None]) -> None:
+        def emit_too(event: "Shown") -> None:
+            emit(event)
+            if isinstance(event, Listening):
+                emit(Note(sentence))
+
+        await work(emit_too)
+
+    return run
 
 
 class _Told:

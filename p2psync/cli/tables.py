@@ -61,17 +61,25 @@ def limit_lines(limits: Mapping[str, Any]) -> list[str]:
 
 def _peer_cells(row: PeerRow) -> list[str]:
     held = "?" if row.held is None else f"{int(100 * row.held)} %"
+    down_limit, up_limit = _limit(row.down_limit, row.down_exempt), _limit(row.up_limit, row.up_exempt)
     return [
         f"{'to' if row.direction == 'out' else 'from'} {row.address or row.device}",
         f"has {held}",
-        f"gives {_rate(row.down_bytes_per_s)} ({show_bytes(row.received_bytes)}){_limit(row.down_limit)}",
-        f"takes {_rate(row.up_bytes_per_s)} ({show_bytes(row.sent_bytes)}){_limit(row.up_limit)}",
-        row.state + (f", owes {show_bytes(row.owes_bytes)}" if row.owes_bytes else ""),
+        f"gives {_rate(row.down_bytes_per_s)} ({show_bytes(row.received_bytes)}){down_limit}",
+        f"takes {_rate(row.up_bytes_per_s)} ({show_bytes(row.sent_bytes)}){up_limit}",
+        row.state + _still_to_come(row),
         printable(row.agent),
     ]
 
 
-def _limit(rate: float | None) -> str:
+def _still_to_come(row: PeerRow) -> str:
+    owes = f", owes {show_bytes(row.owes_bytes)}" if row.owes_bytes else ""
+    return owes + (f", {row.wished_blocks:,} blocks left to it" if row.wished_blocks else "")
+
+
+def _limit(rate: float | None, is_exempt: bool) -> str:
+    if is_exempt:
+        return " local, no limit"
     return "" if rate is None else f" limit {_rate(rate)}"
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import trio
 
-from p2psync.discovery.multicast import MulticastGroup, choose_interfaces
+from p2psync.discovery.multicast import MulticastGroup, Network, choose_interfaces, look_at
 from p2psync.errors import RemoteProtocolError
 from p2psync.ids import InfoHash, PeerAddress
 from p2psync.wire.lan import (
@@ -23,7 +23,9 @@ from p2psync.wire.lan import (
 # A datagram may be lost, and a network may need a second after waking up: say it a few times, then rarely (BEP 14).
 _AT_START_S = (0.0, 0.7, 2.0, 6.0)
 _INTERVAL_S = 300.0
-# How soon a network that comes up, or a cable that is plugged in, is noticed.
+# How soon a network that comes up, or a cable that is plugged in, is noticed: a look takes a few system calls for each.
+_LOOK_S = 1.0
+# How soon we try again where no network took an announcement, though none has changed.
 _RETRY_S = 15.0
 # A newcomer is answered within 1.5 s, so that it finds whoever it cannot be dialled by; all the others of a large
 # network answer too, hence not all at once. The gap is what anybody can make us send by playing newcomers.
@@ -43,7 +45,8 @@ class AnnounceTimes:
     def __init__(self, now: float, rng: random.Random) -> None:
         """Begin to announce at `now`."""
         self._rng = rng
-        self._planned = [now + after for after in reversed(_AT_START_S)]
+        self._begun_at = now
+        self._planned = _from(now)
         self._sent_at = now - _GAP_S
         self._answered: OrderedDict[tuple[PeerAddress, str], None] = OrderedDict()
         self.due = now
@@ -56,6 +59,13 @@ class AnnounceTimes:
         if not self._planned:
             self._planned = [now + _INTERVAL_S * self._rng.uniform(0.9, 1.1)]
         self.due = self._planned[-1]
+
+    def changed(self, now: float) -> None:
+        """A network came up, or is another: begin anew; one that never rests is announced to once a second at most."""
+        if now >= self._begun_at + _AT_START_S[-1]:
+            self._begun_at = now
+            self._planned = _from(now)
+        self.due = max(now, self._sent_at + _GAP_S)
 
     def failed(self, now: float) -> None:
         """Try again soon: no network took the announcement."""
@@ -71,6 +81,11 @@ class AnnounceTimes:
         self._answered.move_to_end(who)
         if len(self._answered) > _REMEMBERED:
             self._answered.popitem(last=False)
+
+
+def _from(now: float) -> list[float]:
+    """Return when to announce at the beginning, the first time last."""
+    return [now + after for after in reversed(_AT_START_S)]
 
 
 class LanSource:
@@ -102,6 +117,8 @@ class LanSource:
         self._rng = rng
         self._report = report
         self._port = port
+        self._networks: frozenset[Network] = frozenset()
+        self._look_at = 0.0
         self._was_reported = False
         self._is_earlier = trio.Event()
 
@@ -133,12 +150,10 @@ class LanSource:
 
     async def _announce(self, groups: Sequence[MulticastGroup], times: AnnounceTimes) -> None:
         while True:
-            await self._wait_until_due(times)
-            # Every time anew: cables and wireless networks come and go.
-            interfaces = choose_interfaces(socket.if_nameindex(), loopback=self._is_loopback)
+            await self._wait_until_due(groups, times)
+            interfaces = sorted(network.interface for network in self._networks)
             taken = 0
             for group in groups:
-                group.join(interfaces)
                 taken += await group.send(self._datagram(group.group), interfaces)
             if taken:
                 times.sent(trio.current_time())
@@ -146,18 +161,38 @@ class LanSource:
                 self._say("nobody can be found on the local network: it takes no multicast")
                 times.failed(trio.current_time())
 
-    async def _wait_until_due(self, times: AnnounceTimes) -> None:
-        while times.due > trio.current_time():
+    async def _wait_until_due(self, groups: Sequence[MulticastGroup], times: AnnounceTimes) -> None:
+        while True:
+            now = trio.current_time()
+            if now >= self._look_at:
+                self._look_at = now + _LOOK_S
+                self._look(groups, times)
+            if times.due <= now:
+                return
             self._is_earlier = trio.Event()
-            with trio.move_on_at(times.due):
+            with trio.move_on_at(min(times.due, self._look_at)):
                 await self._is_earlier.wait()
+
+    def _look(self, groups: Sequence[MulticastGroup], times: AnnounceTimes) -> None:
+        """See whether networks came or went: cables are plugged in, wireless ones change."""
+        before = self._networks
+        self._networks = look_at(choose_interfaces(socket.if_nameindex(), loopback=self._is_loopback))
+        indexes = {network.interface for network in self._networks}
+        gone = {network.interface for network in before} - indexes
+        if not gone and self._networks == before:
+            return
+        for group in groups:
+            group.leave(sorted(gone))
+            group.join(sorted(indexes))
+        if self._networks - before:
+            times.changed(trio.current_time())
 
     async def _listen(
         self, group: MulticastGroup, found: Callable[[Sequence[PeerAddress]], None], times: AnnounceTimes
     ) -> None:
         while True:
             datagram, host = await group.receive()
-            if _needs_zone(host):
+            if _needs_zone(host) and not self._has_zones_only(host):
                 continue
             try:
                 announce = parse_lan_announce(datagram)
@@ -168,6 +203,14 @@ class LanSource:
                 times.heard(peer, announce.cookie, trio.current_time())
                 self._is_earlier.set()
                 found([peer])
+
+    def _has_zones_only(self, host: str) -> bool:
+        """Say whether we have no better address where `host` is. If we have, whoever has none either dials us."""
+        zone = host.partition("%")[2]
+        return any(
+            not network.ipv4 and _needs_zone(network.ipv6) and network.ipv6.partition("%")[2] == zone
+            for network in self._networks
+        )
 
     def _datagram(self, group: str) -> bytes:
         port = self._listening[":" in group].port
@@ -181,5 +224,7 @@ class LanSource:
 
 def _needs_zone(host: str) -> bool:
     """Say whether `host` means nothing without an interface: no other machine, nor a list of peers, could use it."""
+    if not host:
+        return False
     address = ipaddress.ip_address(host)
     return address.version == 6 and address.is_link_local

@@ -44,7 +44,7 @@ class FolderAnswers:
             ConfigError: It is none that we know, or asks for what cannot be.
         """
         commands: dict[object, Callable[[Question], Answer]] = {
-            "peers": lambda question: {"peers": [asdict(row) for row in self.peers()]} | self._supply(),
+            "peers": self._peers,
             "status": self._status,
             "limit": self._limit,
         }
@@ -56,6 +56,10 @@ class FolderAnswers:
     def peers(self) -> list[PeerRow]:
         """Return a row a peer."""
         return peer_rows(self._network.swarm.statistics(), self._pages())
+
+    def _peers(self, question: Question) -> Answer:
+        sent = snapshot(self._progress, self._network).copies_sent
+        return {"peers": [asdict(row) for row in self.peers()], "copies_sent": sent}
 
     def _status(self, question: Question) -> Answer:
         head = self._newest.head
@@ -72,13 +76,7 @@ class FolderAnswers:
             "addresses": len(numbers.addresses),
             "sources": dict(self._network.tracker_outcomes),
             "limits": self._limits(),
-        } | self._supply()
-
-    def _supply(self) -> Answer:
-        """Return how often this node has sent the whole folder: the origin's figure of merit, best near 1."""
-        total = self._progress.total_bytes
-        sent = self._network.swarm.totals().uploaded_bytes
-        return {"copies_sent": round(sent / total, 3) if total else 0.0}
+        }
 
     def _limit(self, question: Question) -> Answer:
         changes: dict[str, Timetable | bool] = {}

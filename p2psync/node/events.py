@@ -48,6 +48,7 @@ class Progress:
         total_bytes: Bytes of files that there are to be.
         fetched_bytes: Payload received so far.
         uploaded_bytes: Payload sent so far.
+        copies_sent: The same divided by the folder's size: an origin's figure of merit, best near 1.
         peers: Live links.
         scanned_files: Files that the scan has looked at.
         waiting_for: A sentence on what is waited for, empty if nothing is.
@@ -62,6 +63,7 @@ class Progress:
     peers: int
     scanned_files: int
     waiting_for: str
+    copies_sent: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +83,14 @@ class Matched:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A local change has become a head."""
+    """A local change has become a head; `uploaded_bytes` had been sent by then, what is sent since is mostly of it."""
 
     event: ClassVar[str] = "published"
     root: str
     seq: int
     files: int
     bytes: int
+    uploaded_bytes: int
 
 
 @dataclass(frozen=True, slots=True)

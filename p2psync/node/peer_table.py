@@ -1,5 +1,6 @@
 """What each peer has, gives and takes, as rows to show; and why nothing comes. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from p2psync.manifest.head import Standing
@@ -28,7 +29,11 @@ class PeerRow:
         up_bytes_per_s: What it is given now.
         down_limit: The limit for receiving from it, None without one.
         up_limit: The limit for sending to it.
+        down_exempt: There is a limit for receiving, which does not hold for it: it is local.
+        up_exempt: The same for sending.
         owes_bytes: What it was asked for and has not sent.
+        wished_blocks: What is left to it to send when it likes.
+        chokes_us: It serves others first, and us not at all at present.
         wants_blocks: What it asked us for and has not got.
         state: A few words on what goes on.
     """
@@ -44,7 +49,11 @@ class PeerRow:
     up_bytes_per_s: int
     down_limit: float | None
     up_limit: float | None
+    down_exempt: bool
+    up_exempt: bool
     owes_bytes: int
+    wished_blocks: int
+    chokes_us: bool
     wants_blocks: int
     state: str
 
@@ -64,14 +73,18 @@ def explain_standstill(activity: Activity, numbers: SwarmStatistics) -> str:
         return ""
     if numbers.unwritten_bytes >= FULL_INTAKE_BYTES:
         return f"waiting for the disk here: {_megabytes(numbers.unwritten_bytes)} are received and not written"
-    owed = sum(link.in_flight_bytes for link in links)
-    if owed:
-        owing = [link for link in links if link.in_flight_bytes]
-        who = _name(owing[0]) if len(owing) == 1 else f"{len(owing)} peers"
-        return f"waiting for {who}: {_megabytes(owed)} are asked for and do not come"
-    if numbers.unassigned_tasks:
-        return f"waiting for somebody who has what is missing: none of the {len(links)} linked peers does"
-    return ""
+    owing = [link for link in links if _to_come(link)]
+    if owing:
+        owed = sum(map(_to_come, owing))
+        return f"waiting for {_names(owing)}: {_megabytes(owed)} are asked for and do not come"
+    return _why_nobody_is_asked(links) if numbers.unassigned_tasks else ""
+
+
+def _why_nobody_is_asked(links: Sequence[LinkStatistics]) -> str:
+    chokers = [link for link in links if link.chokes_us and (link.complete or link.pages)]
+    if chokers:
+        return f"waiting for {_names(chokers)}: others are served first there (--reciprocal)"
+    return f"waiting for somebody who has what is missing: none of the {len(links)} linked peers does"
 
 
 def _row(link: LinkStatistics, pages: int) -> PeerRow:
@@ -87,7 +100,11 @@ def _row(link: LinkStatistics, pages: int) -> PeerRow:
         up_bytes_per_s=round(link.up_bytes_per_s),
         down_limit=link.down_limit,
         up_limit=link.up_limit,
+        down_exempt=link.down_exempt,
+        up_exempt=link.up_exempt,
         owes_bytes=link.in_flight_bytes,
+        wished_blocks=link.wished_blocks,
+        chokes_us=link.chokes_us,
         wants_blocks=link.wanted_blocks,
         state=_state(link),
     )
@@ -102,18 +119,30 @@ def _held(link: LinkStatistics, pages: int) -> float | None:
 
 
 def _state(link: LinkStatistics) -> str:
-    owes, wants = link.in_flight_bytes > 0, link.wanted_blocks > 0
+    owes, wants = _to_come(link) > 0, link.wanted_blocks > 0
     words = [
         (link.snubbed, "owes blocks and sends none"),
         (owes and wants, "trades with us"),
         (owes and link.is_paused and link.down_limit is not None, "held back by our limit"),
-        (owes, "sends to us"),
+        (link.in_flight_bytes > 0, "sends to us"),
+        (owes, "sends what it has sent to nobody"),
+        (wants and link.chokes_us, "is sent to, and chokes us"),
         (wants, "is sent to"),
+        (link.chokes_us, "chokes us: others come first there"),
         (link.is_choked, "is choked: others come first"),
         (link.standing is Standing.OLDER, "has an older version"),
         (link.standing is None and not link.complete, "has offered nothing yet"),
     ]
     return next((state for holds, state in words if holds), "idle")
+
+
+def _to_come(link: LinkStatistics) -> int:
+    """Return how many bytes a peer is to send: those it was asked for, and those of which the order is left to it."""
+    return link.in_flight_bytes + link.wished_bytes
+
+
+def _names(links: Sequence[LinkStatistics]) -> str:
+    return _name(links[0]) if len(links) == 1 else f"{len(links)} peers"
 
 
 def _name(link: LinkStatistics) -> str:

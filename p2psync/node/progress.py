@@ -33,6 +33,7 @@ def snapshot(progress: FolderProgress, network: FolderNetwork) -> Progress:
         peers=numbers.linked,
         scanned_files=progress.scanned_files,
         waiting_for=explain_wait(network) if waits else SCANNING_THERE if progress.provisional else "",
+        copies_sent=round(numbers.uploaded_bytes / progress.total_bytes, 3) if progress.total_bytes else 0.0,
     )
 
 

@@ -37,7 +37,7 @@ def with_linked(saved: Saved, links: Iterable[LinkStatistics]) -> dict[PeerAddre
     """Return what to save when these links are up; what peers named never displaces what we reached."""
     together = dict(saved)
     for link in links:
-        if link.address is not None:
+        if link.address is not None and "%" not in link.address.host:  # a zone is of this minute's interface
             reached = together.pop(link.address, False)
             together[link.address] = reached or link.dialled
     reached_ones = [address for address, reached in together.items() if reached][-MOST_SAVED:]

@@ -72,13 +72,7 @@ class _Share:
         self._emit(Listening(str(ports.listen)))
         self._identity, self._ports = identity, ports
         newest = NewestHead(self._folder.database, identity.keys)
-        network = FolderNetwork(
-            self._folder,
-            identity,
-            network_options,
-            ports,
-            newest,
-        )
+        network = self._network = FolderNetwork(self._folder, identity, network_options, ports, newest)
         publisher = Publisher(self._folder, identity.keys, identity.device, newest, network.swarm, self._tell)
         answers = FolderAnswers(self._folder, network, newest, publisher.progress)
         async with trio.open_nursery() as nursery:
@@ -105,7 +99,8 @@ class _Share:
             self._is_ready = True
             self._emit(_ready(Ready, event, self._identity, self._ports, self._options))
         elif event.is_new:
-            self._emit(Published(event.root.hex(), event.seq, event.files, event.size_bytes))
+            sent = self._network.swarm.totals().uploaded_bytes
+            self._emit(Published(event.root.hex(), event.seq, event.files, event.size_bytes, sent))
 
     def _offer(self, event: PublishedHead) -> None:
         if not self._is_offering:

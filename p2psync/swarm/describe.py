@@ -2,11 +2,12 @@
 
 from p2psync.ids import BlockId
 from p2psync.swarm.link import Link
+from p2psync.swarm.requests import Owed
 from p2psync.swarm.statistics import LinkStatistics
 
 
-def describe_link(link: Link, root: BlockId, in_flight_bytes: int) -> LinkStatistics:
-    """Return what there is to know of a link now; `root` is our manifest, `in_flight_bytes` what the peer owes us."""
+def describe_link(link: Link, root: BlockId, owed: Owed) -> LinkStatistics:
+    """Return what there is to know of a link now; `root` is our manifest, `owed` what the peer is to send us."""
     return LinkStatistics(
         device=link.device,
         address=link.address,
@@ -22,7 +23,12 @@ def describe_link(link: Link, root: BlockId, in_flight_bytes: int) -> LinkStatis
         up_bytes_per_s=link.up.rate_bytes_per_s,
         up_limit=link.up_limit.lowest,
         down_limit=link.down_limit.lowest,
-        in_flight_bytes=in_flight_bytes,
+        up_exempt=link.up_limit.is_exempt,
+        down_exempt=link.down_limit.is_exempt,
+        in_flight_bytes=owed.in_flight_bytes,
+        wished_blocks=owed.wished_blocks,
+        wished_bytes=owed.wished_bytes,
+        chokes_us=owed.chokes_us,
         wanted_blocks=len(link.wants),
         is_paused=link.is_paused,
         is_choked=link.is_choked,

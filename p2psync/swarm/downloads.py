@@ -14,7 +14,7 @@ from p2psync.store.threaded import ThreadedStore
 from p2psync.swarm.holdings import Grown
 from p2psync.swarm.intake import Intake
 from p2psync.swarm.link import Link
-from p2psync.swarm.requests import Asked, Requests
+from p2psync.swarm.requests import Asked, Owed, Requests
 from p2psync.swarm.tasks import Job, Written
 from p2psync.wire import limits
 from p2psync.wire.messages import Blocks, Feature, Missing, Want
@@ -148,9 +148,9 @@ class Downloads:
         self._requests.link_down(link.number, trio.current_time())
         self._send()
 
-    def in_flight_bytes(self, link: Link) -> int:
-        """Return how much a link owes."""
-        return self._picker.in_flight(link.number)[0]
+    def owed(self, link: Link) -> Owed:
+        """Return what a link is to send us."""
+        return self._requests.owed(link.number)
 
     @property
     def unassigned_tasks(self) -> int:

@@ -5,12 +5,15 @@ from collections import deque
 import trio
 
 from p2psync.errors import RemoteProtocolError
-from p2psync.wire.messages import Blocks, Message, Missing, Packed, Part
+from p2psync.ids import BLOCK_ID_BYTES
+from p2psync.wire.messages import Blocks, Cancel, Have, HeadOffer, Message, Missing, Packed, Part, Want, Wish
 
 PAYLOAD_MESSAGES = 2
 """One frame that is being encrypted and one that is ready: more would only be memory."""
 MAX_CONTROL_MESSAGES = 10_000
 """Control messages for a peer that does not read; past this it is no peer."""
+MAX_CONTROL_BYTES = 16 << 20
+"""The same in bytes: one HAVE can have half a megabyte. To announce parts of a hundred million blocks takes 13 MB."""
 
 PayloadMessage = Blocks | Part | Packed | Missing
 """Answers to wants: as many as the peer takes, and not more."""
@@ -21,6 +24,7 @@ class Outbox:
 
     def __init__(self) -> None:
         self._control: deque[Message] = deque()
+        self._control_bytes = 0
         self._payload: deque[PayloadMessage] = deque()
         self._filled = trio.Event()
         self._drained = trio.Event()
@@ -32,9 +36,10 @@ class Outbox:
         Raises:
             RemoteProtocolError: The peer has not read for so long that nothing more is queued.
         """
-        if len(self._control) >= MAX_CONTROL_MESSAGES:
+        if len(self._control) >= MAX_CONTROL_MESSAGES or self._control_bytes >= MAX_CONTROL_BYTES:
             raise RemoteProtocolError("the peer does not read what it is sent")
         self._control.append(message)
+        self._control_bytes += _about_bytes(message)
         self._filled.set()
 
     async def put_payload(self, message: PayloadMessage) -> None:
@@ -61,8 +66,22 @@ class Outbox:
             await self._filled.wait()
         messages = list(self._control)
         self._control.clear()
+        self._control_bytes = 0
         if self._payload:
             messages.append(self._payload.popleft())
             self._taken = True
             self._drained.set()
         return messages
+
+
+def _about_bytes(message: Message) -> int:
+    """Return about how long a control message is on the wire; those that are always short count as nothing."""
+    match message:
+        case Want(ids) | Wish(ids) | Cancel(ids):
+            return BLOCK_ID_BYTES * len(ids)
+        case Have(complete, whole, partial, gone):
+            ids_bytes = BLOCK_ID_BYTES * (len(complete) + len(whole) + len(partial) + len(gone))
+            return ids_bytes + sum([len(bits) for _, bits in partial])
+        case HeadOffer(head):
+            return len(head)
+    return 0

@@ -12,6 +12,9 @@ from p2psync.wire import limits
 from p2psync.wire.messages import Cancel, Want, Wish
 
 IDS_PER_FRAME = 4_096
+UNWISH_S = 0.05
+"""Wishes that others have made needless are taken back so rarely: a seed sends first what it has sent to nobody, so it
+would not have sent them meanwhile, and one word for each announcement of each peer would be most of what it hears."""
 Letter = tuple[int, Want | Wish | Cancel]
 """A message, and the number of the link that it is for."""
 
@@ -36,6 +39,23 @@ class Asked:
     is_open: Callable[[], bool]
 
 
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """What a peer is to send us.
+
+    Attributes:
+        in_flight_bytes: What it was asked for.
+        wished_blocks: How many blocks are left to it to send when it likes.
+        wished_bytes: Their size.
+        chokes_us: It answers none of our wants at present.
+    """
+
+    in_flight_bytes: int
+    wished_blocks: int
+    wished_bytes: int
+    chokes_us: bool
+
+
 class Requests:
     """Decides what every link is asked for.
 
@@ -48,11 +68,18 @@ class Requests:
         self._links: dict[int, Asked] = {}
         self._chokers: set[int] = set()
         self._letters: list[Letter] = []
+        self._unwished: dict[int, list[BlockId]] = {}
+        self._unwished_at = 0.0
 
     def collect(self) -> list[Letter]:
         """Return what is to be sent since the last call, in order."""
         letters, self._letters = self._letters, []
         return letters
+
+    def owed(self, number: int) -> Owed:
+        """Return what a peer is to send us; takes time for each task that is wished for."""
+        blocks, size_bytes = self.picker.wishes.at(number)
+        return Owed(self.picker.in_flight(number)[0], blocks, size_bytes, number in self._chokers)
 
     # --- links --------------------------------------------------------------------------------------------------------
 
@@ -64,13 +91,17 @@ class Requests:
     def link_down(self, number: int, now: float) -> None:
         """What a link owed is asked from others."""
         del self._links[number]
+        self._unwished.pop(number, None)
         self._chokers.discard(number)
         self.picker.drop_peer(number)
         self.refill_all(now)
 
     def holdings_grew(self, number: int, grown: Grown, now: float) -> None:
         """A peer announced more."""
-        self.cancel(self.picker.holdings_grew(number, grown))
+        for seed, ids in self.picker.holdings_grew(number, grown).items():
+            self._unwished.setdefault(seed, []).extend(ids)
+        if now - self._unwished_at >= UNWISH_S:
+            self._take_back(now)
         self._refill(number, now)
 
     def holdings_shrank(self, number: int, now: float) -> None:
@@ -124,6 +155,7 @@ class Requests:
         overdue = flow.is_overdue(now)
         flow.snubbed = flow.snubbed or overdue
         picker.measured(number, flow.rate_bytes_per_s, snubbed=flow.snubbed)
+        self._take_back(now)
         if overdue:
             self.cancel({number: picker.release(number)})
             self.refill_all(now)
@@ -141,6 +173,11 @@ class Requests:
         """Blocks are not needed any more from these peers."""
         for number, unneeded in ids.items():
             self._post(number, Cancel, unneeded)
+
+    def _take_back(self, now: float) -> None:
+        """Cancel the wishes that others have made needless."""
+        unwished, self._unwished, self._unwished_at = self._unwished, {}, now
+        self.cancel(unwished)
 
     def _refill(self, number: int, now: float) -> None:
         """Ask a link for as much as its window has room for, once a quarter of it is free."""
@@ -182,5 +219,7 @@ class Requests:
         return ids
 
     def _post(self, number: int, kind: type[Want] | type[Wish] | type[Cancel], ids: Sequence[BlockId]) -> None:
+        if ids and number in self._unwished and kind is not Cancel:  # or it would take back what is asked for now
+            self._post(number, Cancel, self._unwished.pop(number))
         for at in range(0, len(ids), IDS_PER_FRAME):
             self._letters.append((number, kind(ids[at : at + IDS_PER_FRAME])))

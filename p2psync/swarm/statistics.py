@@ -53,7 +53,12 @@ class LinkStatistics:
         up_bytes_per_s: Payload sent, in the last seconds.
         up_limit: The lowest limit that holds for sending to it, in bytes a second; None without one.
         down_limit: The same for receiving.
+        up_exempt: There is a limit for sending, which does not hold for it: it is local.
+        down_exempt: The same for receiving.
         in_flight_bytes: What it owes us.
+        wished_blocks: How many blocks are left to it to send when it likes (`wishes`); it owes those too.
+        wished_bytes: Their size.
+        chokes_us: It answers none of our wants at present, and has said so.
         wanted_blocks: How many blocks it waits for.
         is_paused: We do not read from it at present: our disk lags behind, or a limit is reached.
         is_choked: We serve others before it (`reciprocal`).
@@ -74,7 +79,12 @@ class LinkStatistics:
     up_bytes_per_s: float
     up_limit: float | None
     down_limit: float | None
+    up_exempt: bool
+    down_exempt: bool
     in_flight_bytes: int
+    wished_blocks: int
+    wished_bytes: int
+    chokes_us: bool
     wanted_blocks: int
     is_paused: bool
     is_choked: bool

@@ -12,6 +12,7 @@ from p2psync.errors import IntegrityError, RemoteProtocolError
 from p2psync.ids import BlockId, DeviceId, PeerAddress
 from p2psync.store.threaded import ThreadedStore
 from p2psync.swarm.acquaintances import Acquaintances
+from p2psync.swarm.announcing import Announcing
 from p2psync.swarm.choking import Choking
 from p2psync.swarm.context import SwarmContext
 from p2psync.swarm.describe import describe_link
@@ -22,7 +23,7 @@ from p2psync.swarm.flow import Pulse
 from p2psync.swarm.heads import HeadQueue
 from p2psync.swarm.link import Link, Shared, Stream
 from p2psync.swarm.neighbours import Neighbours
-from p2psync.swarm.offer import Offer, announce_delay_s
+from p2psync.swarm.offer import Offer
 from p2psync.swarm.pace import Pace
 from p2psync.swarm.peers import PeerBook
 from p2psync.swarm.statistics import (
@@ -33,7 +34,6 @@ from p2psync.swarm.statistics import (
     SwarmStatistics,
     SwarmTotals,
 )
-from p2psync.swarm.tasks import Written
 from p2psync.wire.buffers import BufferPool
 from p2psync.wire.messages import (
     Blocks,
@@ -52,9 +52,6 @@ from p2psync.wire.messages import (
 TICK_S = 0.5
 """How often links are measured."""
 
-TELL_COMPLETE_S = 2.0
-"""Peers that have everything hear so rarely what we hold: for people to see how far we are."""
-
 
 class Swarm:
     """The peers of one folder; provides what `sync` calls BlockFetcher and HeadExchange."""
@@ -67,17 +64,16 @@ class Swarm:
         self._dialler = Dialler(
             self._book, context.dial, room=self._room, linked=self._linked, run_link=self._run_dialled
         )
+        self._links: dict[int, Link] = {}
+        self._announcing = Announcing(self._links.values())
         self._downloads = Downloads(
-            store, rng, on_written=self._on_written, on_wrong=self._on_wrong, budget=context.memory
+            store, rng, on_written=self._announcing.written, on_wrong=self._on_wrong, budget=context.memory
         )
         self._acquaintances = Acquaintances(self._book, rng)
         self._choking = Choking(rng, enabled=context.reciprocal)
-        self._offer = Offer()
         self._heads = HeadQueue()
         self.pace = Pace()
         self._head_came = trio.Event()
-        self._to_announce = trio.Event()
-        self._links: dict[int, Link] = {}
         self._numbers = count(1)
         self._shared = Shared(context.limits, BufferPool(context.memory.buffer_bytes))
         self._uploaded_bytes = 0
@@ -93,7 +89,7 @@ class Swarm:
                 nursery.start_soon(self._downloads.run)
                 nursery.start_soon(self._dialler.run)
                 nursery.start_soon(self._tick_loop)
-                nursery.start_soon(self._announce_loop)
+                nursery.start_soon(self._announcing.run)
                 task_status.started()
         finally:
             self._running = False
@@ -131,7 +127,7 @@ class Swarm:
         return SwarmStatistics(
             **{field.name: getattr(totals, field.name) for field in fields(totals)},
             links=tuple(
-                describe_link(link, self._offer.root, self._downloads.in_flight_bytes(link))
+                describe_link(link, self._announcing.offer.root, self._downloads.owed(link))
                 for link in self._links.values()
             ),
             addresses=tuple(
@@ -160,23 +156,17 @@ class Swarm:
             holdings: What we hold of each page. Blocks fetched later are announced for pages told of here or by `hold`.
             provisional: Whether only peers that name the feature may be told.
         """
-        self._offer = Offer(head, root, complete=complete, provisional=provisional)
-        self._offer.hold(holdings or {})
-        for link in self._links.values():
-            self._introduce(link)
+        offer = Offer(head, root, complete=complete, provisional=provisional)
+        offer.hold(holdings or {})
+        self._announcing.publish(offer)
 
     def hold(self, root: BlockId, holdings: Mapping[BlockId, PageHolding]) -> None:
         """Tell what is held of more pages of a manifest; without effect if another one was published since."""
-        if root == self._offer.root:
-            self._offer.hold(holdings)
-            self._to_announce.set()
+        self._announcing.hold(root, holdings)
 
     def complete(self, root: BlockId) -> None:
         """Everything of this manifest is held now; without effect if another one was published since."""
-        if root == self._offer.root and not self._offer.complete:
-            self._offer.complete = True
-            for link in self._links.values():
-                link.send(Have(complete=[root]))
+        self._announcing.complete(root)
 
     async def next_head(self) -> bytes:
         """Wait for a head that is newer than any this folder has seen; return the newest offered, each once."""
@@ -282,7 +272,7 @@ class Swarm:
         self._choking.link_up(link, self._links.values(), trio.current_time())
         self._context.on_event(LinkUp(link.device, address))
         try:
-            self._introduce(link)
+            self._announcing.introduce(link)
             await link.run(self, self._store)
         finally:
             link.close("this side stops")
@@ -304,12 +294,6 @@ class Swarm:
         if not self._book.is_banned(link.device):
             self._book.ban(link.device, link.address, reason)
             self._context.on_event(PeerBanned(link.device, reason))
-
-    def _introduce(self, link: Link) -> None:
-        if self._offer.head and (not self._offer.provisional or Feature.PROVISIONAL in link.hello.features):
-            link.send(HeadOffer(self._offer.head))
-            for have in self._offer.everything():
-                link.send(have)
 
     # --- what links hear ----------------------------------------------------------------------------------------------
 
@@ -354,42 +338,14 @@ class Swarm:
 
     # --- loops --------------------------------------------------------------------------------------------------------
 
-    def _on_written(self, written: Written) -> None:
-        if written.job.root == self._offer.root:
-            self._offer.add(written.page, written.position)
-            self._to_announce.set()
-
-    async def _announce_loop(self) -> None:
-        while True:
-            self._to_announce = trio.Event()
-            await self._to_announce.wait()
-            await trio.sleep(announce_delay_s(len(self._links)))
-            haves = list(self._offer.changes())
-            for link in self._links.values():
-                if self._offer.root not in link.holdings.complete:
-                    for have in haves:
-                        link.send(have)
-
-    def _tell_complete(self) -> None:
-        haves = list(self._offer.changes_for_complete())
-        for link in self._links.values():
-            if self._offer.root in link.holdings.complete:
-                for have in haves:
-                    link.send(have)
-
     async def _tick_loop(self) -> None:
-        told_at = trio.current_time()
         while True:
             await trio.sleep(TICK_S)
-            now = trio.current_time()
-            if now - told_at >= TELL_COMPLETE_S:
-                told_at = now
-                self._tell_complete()
+            now, offer = trio.current_time(), self._announcing.offer
+            self._announcing.tick(now)
             self._acquaintances.tell(self._links.values(), now)
-            self._store.remember(
-                wanted=any(self._offer.root not in link.holdings.complete for link in self._links.values())
-            )
-            self._choking.tick(self._links.values(), self._offer.root, now, complete=self._offer.complete)
+            self._store.remember(wanted=self._announcing.is_wanted)
+            self._choking.tick(self._links.values(), offer.root, now, complete=offer.complete)
             self._give_up(now)
             for link in list(self._links.values()):
                 match link.tick(now):
@@ -401,7 +357,7 @@ class Swarm:
 
     def _give_up(self, now: float) -> None:
         """End a link if there are too many; look for others if some turn out to be of no use."""
-        links, offer = self._links.values(), self._offer
+        links, offer = self._links.values(), self._announcing.offer
         number = self._neighbours.tick(links, offer.root, now, complete=offer.complete, known=self._known())
         if number is not None:
             self._links[number].close("there are links enough", Farewell.BUSY)

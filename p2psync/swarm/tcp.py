@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import trio
 
-from p2psync.discovery.multicast import choose_interfaces, interface_hosts
+from p2psync.discovery.multicast import choose_interfaces, host_of, interface_hosts
 from p2psync.errors import ConfigError, UnreachableError
 from p2psync.ids import PeerAddress
 
@@ -106,7 +106,7 @@ def remote_host(stream: trio.abc.Stream) -> str:
     if not isinstance(stream, trio.SocketStream):
         return ""
     try:
-        return str(stream.socket.getpeername()[0])
+        return host_of(stream.socket.getpeername())
     except OSError:
         return ""
 

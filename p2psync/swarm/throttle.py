@@ -54,6 +54,13 @@ class Throttle:
         return (rates.up, rates.peer_up) if self._upward else (rates.down, rates.peer_down)
 
     @property
+    def is_exempt(self) -> bool:
+        """Whether there is a limit, which does not hold here because the peer is local."""
+        limits = self._limits.rates
+        theirs = (limits.up, limits.peer_up) if self._upward else (limits.down, limits.peer_down)
+        return self._is_local and not limits.lan and theirs != (None, None)
+
+    @property
     def lowest(self) -> float | None:
         """The lower of the limits that hold now, or None if there is none."""
         return min((rate for rate in self.rates if rate is not None), default=None)

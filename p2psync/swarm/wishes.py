@@ -53,6 +53,11 @@ class Wishes:
         """Say whether something is wished for at a peer."""
         return bool(self._pool.wished_at(peer))
 
+    def at(self, peer: int) -> tuple[int, int]:
+        """Return how many blocks are wished for at a peer, and their bytes."""
+        tasks = self._pool.wished_at(peer)
+        return sum(len(task.wanted) for task in tasks), sum(task.size_bytes for task in tasks)
+
     def is_dealing(self, peer: int) -> bool:
         """Say whether a peer still has something to send in its own order: it is asked for nothing else meanwhile."""
         return self._deals(peer) and bool(self._pool.unheld or self._pool.wished_at(peer))

@@ -111,7 +111,7 @@ class Planner:
         ids, firsts = self._manifest.pages, self._manifest.first_keys
         first: bytes | None = b""
         if not ids:
-            self._plan_group([], b"", None)
+            yield from self._plan_group([], b"", None)
         while at < len(ids):
             self._checkpoint()
             group = [self._load(at)]
@@ -119,7 +119,7 @@ class Planner:
                 group.append(self._load(at + len(group)))
             at += len(group)
             end = firsts[at] if at < len(ids) else None
-            yield self._plan_group(group, first or b"", end)
+            yield from self._plan_group(group, first or b"", end)
             first = end
 
     def _load(self, at: int) -> tuple[BlockId, Page]:
@@ -128,7 +128,8 @@ class Planner:
         self._manifest.check_page(at, page)
         return block, page
 
-    def _plan_group(self, group: list[tuple[BlockId, Page]], first: bytes, end: bytes | None) -> GroupPlan:
+    def _plan_group(self, group: list[tuple[BlockId, Page]], first: bytes, end: bytes | None) -> Iterator[GroupPlan]:
+        """Yield what must come from others, and once what is here has been copied, what that leaves."""
         entries = list(join_continuations(record for _, page in group for record in page.records))
         admitted = [entry for entry in entries if self._admit(entry)]
         starts = _block_starts(entries)
@@ -140,14 +141,32 @@ class Planner:
         for decision in decisions:
             to_begin += self._carry_out(decision)
         begun, awaited = self._begin(to_begin, starts)
-        self._reuse(awaited, [length for _, page in group for length in page.block_lengths])
         self._writer.flush()
+        at_hand = self._at_hand(awaited)
+        if at_hand:
+            elsewhere = {number for number in awaited if number not in at_hand}
+            holdings = _holdings(group, self._lacking(entries, admitted, to_begin, begun, starts))
+            yield GroupPlan(list(_runs(group, elsewhere)), holdings)
+            self._reuse(at_hand, [length for _, page in group for length in page.block_lengths])
+            awaited = at_hand
+        holdings = _holdings(group, self._lacking(entries, admitted, to_begin, begun, starts))
+        yield GroupPlan(list(_runs(group, set(awaited))), holdings)
+
+    def _lacking(
+        self,
+        entries: list[Entry],
+        admitted: list[Entry],
+        to_begin: list[Entry],
+        begun: Sequence[tuple[int, StagedFile]],
+        starts: dict[bytes, int],
+    ) -> set[int]:
+        """Return the numbers of the blocks of a group that are not held at present."""
         missing = {start + slot for start, file in begun for slot in file.missing_slots()}
         if len(begun) < len(to_begin):
             missing |= _numbers_of(to_begin, starts, {file.entry.key for _, file in begun})
         if self._first or len(admitted) < len(entries):
             missing |= _numbers_of(entries, starts, {entry.key for entry in admitted if self._is_due(entry)})
-        return GroupPlan(list(_runs(group, set(awaited))), _holdings(group, missing))
+        return missing
 
     def _is_due(self, entry: Entry | None) -> bool:
         """Say whether a path is planned in this pass: directories in every one, as files need them."""
@@ -226,15 +245,23 @@ class Planner:
                 return True
         return False
 
+    def _at_hand(self, waits: dict[int, BlockId]) -> dict[int, BlockId]:
+        """Return which blocks stand elsewhere in the folder; places of staged files that wait for them do not count."""
+        places, staging = self._folder.index.places(list(waits.values())), self._staging
+        held = {
+            block
+            for block, found in places.items()
+            if any(not place.staged or staging.has(place.number, place.slot) for place in found)
+        }
+        return {
+            number: block
+            for number, block in waits.items()
+            if block in held or staging.whole_file_of(block) is not None
+        }
+
     def _reuse(self, waits: dict[int, BlockId], lengths: Sequence[int]) -> None:
         """Copy what stands elsewhere in the folder, and take it out of `waits`."""
-        held = self._folder.index.places(list(waits.values()))
-        at_hand = [
-            number for number, block in waits.items() if block in held or self._staging.whole_file_of(block) is not None
-        ]
-        if not at_hand:
-            return
-        batches = list(_batches(at_hand, lengths, self._folder.memory.copy_bytes))
+        batches = list(_batches(list(waits), lengths, self._folder.memory.copy_bytes))
         with ThreadPoolExecutor(
             _COPY_THREADS
         ) as pool:  # each reads, checks and writes; nearly all of it without the GIL

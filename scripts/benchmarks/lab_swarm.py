@@ -1,6 +1,8 @@
 """A share and its followers on hosts of a lab: they wait connected, the share publishes, all match."""
 
+import json
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -20,11 +22,23 @@ FIRST = "first.txt"
 class Follower:
     """One host that follows the share."""
 
-    def __init__(self, host: LabHost, link: str, folder: Path) -> None:
+    def __init__(self, host: LabHost, link: str, folder: Path, *options: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.host, self.folder = host, folder
-        self.watched = Watched(*host.prefix, *PROGRAM, "sync", link, folder, "--json", sample_every_s=1.0)
+        self.watched = Watched(*host.prefix, *PROGRAM, "sync", link, folder, "--json", *options, sample_every_s=1.0)
         self.joined_at = self.watched.started_at
+
+    @property
+    def linked_at(self) -> float:
+        """When it had started and was linked, as it says itself, half a second late at most."""
+        at, _ = self.watched.wait_event("progress", fits=lambda event: event["peers"] > 0)
+        return self.watched.started_at + at
+
+    @property
+    def wasted_bytes(self) -> int:
+        """What it received twice."""
+        ask = (*self.host.prefix, *PROGRAM, "status", self.folder, "--json")
+        return int(json.loads(subprocess.run(ask, check=True, capture_output=True).stdout)["wasted_bytes"])
 
     def matched_at(self, root: str) -> float:
         """Wait until it has what a root names; return when that was."""
@@ -35,12 +49,12 @@ class Follower:
 class LabShare:
     """A folder that is shared from the first host of a lab; a context manager that ends everything."""
 
-    def __init__(self, host: LabHost, folder: Path) -> None:
+    def __init__(self, host: LabHost, folder: Path, *options: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / FIRST).write_text("something to match before the measurement\n")
         self._stack = ExitStack()
         self.folder = folder
-        self.watched = Watched(*host.prefix, *PROGRAM, "share", folder, "--json", sample_every_s=1.0)
+        self.watched = Watched(*host.prefix, *PROGRAM, "share", folder, "--json", *options, sample_every_s=1.0)
         self._stack.enter_context(self.watched)
         _, ready = self.watched.wait_event("ready")
         self.link, self.root = str(ready["link"]), str(ready["root"])
@@ -52,9 +66,9 @@ class LabShare:
     def __exit__(self, *what: object) -> None:
         self._stack.close()
 
-    def follow(self, hosts: Sequence[LabHost], folders: Path) -> list[Follower]:
+    def follow(self, hosts: Sequence[LabHost], folders: Path, *options: str) -> list[Follower]:
         """Let hosts join; return them."""
-        joined = [Follower(host, self.link, folders / host.address) for host in hosts]
+        joined = [Follower(host, self.link, folders / host.address, *options) for host in hosts]
         for follower in joined:
             self._stack.enter_context(follower.watched)
         self.followers += joined

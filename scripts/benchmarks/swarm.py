@@ -8,8 +8,9 @@ import math
 import random
 import shutil
 import signal
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -17,14 +18,17 @@ from pathlib import Path
 
 from benchmarks import swarm_chart, swarm_rivals
 from benchmarks.lab import LabHost, room
-from benchmarks.lab_swarm import LabShare, put, wait_all
+from benchmarks.lab_swarm import Follower, LabShare, put, wait_all
 from benchmarks.report import OURS, Figures, Goal, Report, Settings, take_turns
+from benchmarks.watched import Watched
 
 SIZE_BYTES = 128 << 20
 MBIT_PER_S = 100.0
 GETTERS = 8
 PIECE_BYTES = 1 << 20
 COUNTS = (1, 2, 4, 8)
+TRACKER = (sys.executable, "-m", "tracker", "serve")
+TRACKER_PORT = 6969
 
 
 def run(settings: Settings) -> Report:
@@ -127,20 +131,21 @@ def _staggered(settings: Settings) -> Figures:
             time.sleep(1)
         ends = wait_all(share.followers, root)
         took = [end - follower.joined_at for end, follower in zip(ends, share.followers, strict=True)]
-    return {"alone_s": alone_s, "slowest_by_f": max(took) / alone_s}
+    return {"alone_s": alone_s, "slowest_by_f": max(took) / alone_s, **_since_linked(share.followers, ends, alone_s)}
 
 
 def _crowd(settings: Settings) -> Figures:
-    """Four hosts, and eight more when half is done."""
+    """Four hosts, and eight more when half is done; the lines are equal, so the bound of each is F."""
     rate = _rate(settings)
     alone_s = _alone_s(settings, rate)
     with room([rate] * (GETTERS + 5)) as hosts, _shared(settings, hosts, hosts[1:5]) as share:
         _, root = share.publish(put(_data(settings)))
         time.sleep(alone_s / 2)
         crowd = share.follow(hosts[5:], _place(settings))
-        took = [end - one.joined_at for end, one in zip(wait_all(crowd, root), crowd, strict=True)]
+        ends = wait_all(crowd, root)
+        took = [end - one.joined_at for end, one in zip(ends, crowd, strict=True)]
         wait_all(share.followers, root)
-    return {"alone_s": alone_s, "slowest_by_f": max(took) / alone_s}
+    return {"alone_s": alone_s, "slowest_by_f": max(took) / alone_s, **_since_linked(crowd, ends, alone_s)}
 
 
 def _origin_leaves(settings: Settings) -> Figures:
@@ -154,8 +159,53 @@ def _origin_leaves(settings: Settings) -> Figures:
                 break
             time.sleep(0.05)
         share.watched.process.send_signal(signal.SIGKILL)
+        left_at = time.perf_counter()
         ends = wait_all(share.followers, root)
-    return {"alone_s": alone_s, "last_by_f": (max(ends) - began) / alone_s}
+    return {
+        "alone_s": alone_s,
+        "last_by_f": (max(ends) - began) / alone_s,
+        "without_origin_s": max(ends) - left_at,
+    }
+
+
+def _tracker_dies(settings: Settings) -> Figures:
+    """All find each other by a tracker alone, killed half-way; one more comes later, by the sharer's address."""
+    rate = _rate(settings)
+    alone_s = _alone_s(settings, rate)
+    with room([rate] * (GETTERS + 3)) as hosts:
+        *known, late, tracker_host = hosts
+        url = f"http://{tracker_host.address}:{TRACKER_PORT}/announce"
+        with (
+            Watched(*tracker_host.prefix, *TRACKER, "--listen", f"{tracker_host.address}:{TRACKER_PORT}") as tracker,
+            _shared(settings, known, known[1:], "--no-lan", tracker=url) as share,
+        ):
+            began, root = share.publish(put(_data(settings)))
+            time.sleep(alone_s / 2)
+            tracker.process.send_signal(signal.SIGKILL)
+            newcomers = share.follow([late], _place(settings), "--no-lan")
+            ends = wait_all(share.followers, root)
+            links = newcomers[0].watched.most("progress", "peers")
+    return {
+        "alone_s": alone_s,
+        "last_by_f": (max(ends[:-1]) - began) / alone_s,
+        "newcomers_links": links,
+        "newcomer_since_linked_by_f": (ends[-1] - newcomers[0].linked_at) / alone_s,
+    }
+
+
+def _two_origins(settings: Settings) -> Figures:
+    """A second host has the whole folder; the getters' lines are twice as fast as those two."""
+    rate = _rate(settings)
+    took = []
+    for origins in (1, 2):
+        lines = [rate] * origins + [2 * rate] * GETTERS
+        with room(lines) as hosts, _shared(settings, hosts, hosts[1:origins]) as share:
+            _, root = share.publish(put(_data(settings)))
+            wait_all(share.followers, root)
+            getters = share.follow(hosts[origins:], _place(settings))
+            ends = wait_all(getters, root)
+            took.append(max(ends) - min(one.linked_at for one in getters))
+    return {"with_one_s": took[0], "with_two_s": took[1], "times_faster": took[0] / took[1]}
 
 
 def _third_vanishes(settings: Settings) -> Figures:
@@ -188,9 +238,17 @@ CASES: Mapping[str, Callable[[Settings], Figures]] = {
     "crowd": _crowd,
     "origin-leaves": _origin_leaves,
     "third-vanishes": _third_vanishes,
+    "tracker-dies": _tracker_dies,
+    "two-origins": _two_origins,
     "chart": _by_count,
 }
-_TOGETHER = (Goal("last_by_f", 1.25), Goal("origin_copies", 1.2))
+_TOGETHER = (
+    Goal("last_by_f", 1.25),
+    Goal("last_by_f", 1.1, is_wish=True),
+    Goal("origin_copies", 1.2),
+    Goal("origin_copies", 1.1, is_wish=True),
+    Goal("received_twice", 0.01, is_wish=True),
+)
 GOALS: Mapping[str, tuple[Goal, ...]] = {
     "eight": _TOGETHER,
     "four": _TOGETHER,
@@ -198,10 +256,12 @@ GOALS: Mapping[str, tuple[Goal, ...]] = {
     "sixteen": _TOGETHER,
     "slow-host": (Goal("last_of_fast_by_f", 1.2), Goal("slow_by_own", 1.2)),
     "update": (Goal("last_by_limit", 1.0),),
-    "staggered": (Goal("slowest_by_f", 1.2),),
-    "crowd": (Goal("slowest_by_f", 1.2),),
+    "staggered": (Goal("slowest_since_linked_by_f", 1.2), Goal("slowest_by_f", 1.2, is_wish=True)),
+    "crowd": (Goal("slowest_since_linked_by_f", 1.2), Goal("slowest_by_f", 1.2, is_wish=True)),
     "origin-leaves": (Goal("last_by_f", 1.25),),
     "third-vanishes": (Goal("last_by_f", 1.25),),
+    "tracker-dies": (Goal("last_by_f", 1.25), Goal("newcomer_since_linked_by_f", 1.2)),
+    "two-origins": (Goal("times_faster", 1.7, is_floor=True),),
 }
 
 # --- parts of cases ---------------------------------------------------------------------------------------------------
@@ -217,12 +277,14 @@ def _together(settings: Settings, rates: list[float], share: float = 1.0) -> Fig
         ends = wait_all(shared.followers, root)
         sent = shared.uploaded_bytes() - before
         cpu_s = sum(one.watched.figures("f")["f_cpu_s"] for one in shared.followers)
+        wasted = max(one.wasted_bytes for one in shared.followers)
     return {
         "alone_s": alone_s,
         "last_s": max(ends) - began,
         "last_by_f": (max(ends) - began) / alone_s,
         "first_by_f": (min(ends) - began) / alone_s,
         "origin_copies": sent / _size(settings),
+        "received_twice": wasted / _size(settings),
         "followers_cpu_s": cpu_s,
     }
 
@@ -234,12 +296,23 @@ def _alone_s(settings: Settings, rate: float) -> float:
         return wait_all(share.followers, root)[0] - began
 
 
-def _shared(settings: Settings, hosts: list[LabHost], followers: list[LabHost]) -> LabShare:
+def _since_linked(joined: Sequence[Follower], ends: Sequence[float], alone_s: float) -> Figures:
+    """Return what those that joined took without their start, which eight at once share two processors for."""
+    slowest_s = max(end - one.linked_at for end, one in zip(ends, joined, strict=True))
+    return {
+        "slowest_since_linked_by_f": slowest_s / alone_s,
+        "start_s": max(one.linked_at - one.joined_at for one in joined),
+    }
+
+
+def _shared(
+    settings: Settings, hosts: list[LabHost], followers: list[LabHost], *options: str, tracker: str = ""
+) -> LabShare:
     place = _place(settings)
     with suppress(FileNotFoundError):
         shutil.rmtree(place)
-    share = LabShare(hosts[0], place / "source")
-    share.follow(followers, place)
+    share = LabShare(hosts[0], place / "source", *options, *(("--tracker", tracker) if tracker else ()))
+    share.follow(followers, place, *options)
     share.wait_settled()
     return share
 

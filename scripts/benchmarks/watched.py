@@ -87,6 +87,11 @@ class Watched:
         with self._changed:
             return next((event for _, event in reversed(self._events) if event.get("event") == name), {})
 
+    def most(self, name: str, figure: str) -> float:
+        """Return the greatest value of a figure in all events of that name."""
+        with self._changed:
+            return max((float(event[figure]) for _, event in self._events if event.get("event") == name), default=0.0)
+
     def wait(self) -> float:
         """Wait for a good end, and return how many seconds after the start it came."""
         # Left unreaped for a moment, a process still shows its whole processor time.

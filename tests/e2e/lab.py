@@ -1,10 +1,10 @@
-"""Two hosts on a wire of their own: network namespaces, of which nothing leads outside. Root and iproute2 only."""
+"""Hosts on wires of their own: network namespaces, of which nothing leads outside. Root and iproute2 only."""
 
 import itertools
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ NUMBERS = itertools.count()
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """One end of the wire: `prefix` before a command runs it there."""
+    """A host, with the address that it has on the first wire: `prefix` before a command runs it there."""
 
     name: str
     address: str
@@ -39,22 +39,36 @@ def why_not() -> str:
 @contextmanager
 def two_hosts(*, rate: str = "") -> Iterator[tuple[Host, Host]]:
     """Make two hosts, 10.91.0.1 and 10.91.0.2; `rate` (tc's way of saying it: 80mbit) limits both directions."""
-    stem = f"p2psync-e2e-{os.getpid()}-{next(NUMBERS)}"
-    hosts = [Host(f"{stem}-{number}", f"10.91.0.{number}") for number in (1, 2)]
-    try:
-        for host in hosts:
-            run_ip("netns", "add", host.name)
-        run_ip(
-            "-n", hosts[0].name, "link", "add", "wire", "type", "veth", "peer", "name", "wire", "netns", hosts[1].name
-        )
-        for host in hosts:
-            run_ip("-n", host.name, "address", "add", f"{host.address}/24", "dev", "wire")
-            run_ip("-n", host.name, "link", "set", "lo", "up")
+    with lone_hosts(2) as (one, other):
+        lay_wire((one, other), "wire", [f"{host.address}/24" for host in (one, other)])
+        for host in (one, other):
             host.set_link("up")
             if rate:
                 limit = f"qdisc add dev wire root tbf rate {rate} burst 256kb latency 50ms"
                 subprocess.run(["tc", "-n", host.name, *limit.split()], check=True)
-        yield hosts[0], hosts[1]
+        yield one, other
+
+
+def lay_wire(ends: tuple[Host, Host], name: str, addresses: Sequence[str]) -> None:
+    """Connect two hosts; addresses with the length of their network, the ends' in turn, or none."""
+    first, second = (host.name for host in ends)
+    run_ip("-n", first, "link", "add", name, "type", "veth", "peer", "name", name, "netns", second)
+    for host, address in zip(ends, addresses, strict=False):
+        run_ip("-n", host.name, "address", "add", address, "dev", name)
+    for host in ends:
+        run_ip("-n", host.name, "link", "set", name, "up")
+
+
+@contextmanager
+def lone_hosts(count: int) -> Iterator[list[Host]]:
+    """Make hosts without any wire."""
+    stem = f"p2psync-e2e-{os.getpid()}-{next(NUMBERS)}"
+    hosts = [Host(f"{stem}-{number}", f"10.91.0.{number}") for number in range(1, count + 1)]
+    try:
+        for host in hosts:
+            run_ip("netns", "add", host.name)
+            run_ip("-n", host.name, "link", "set", "lo", "up")
+        yield hosts
     finally:
         for host in hosts:
             subprocess.run(["ip", "netns", "delete", host.name], check=False, capture_output=True)

@@ -12,7 +12,7 @@ import pytest
 from p2psync.sharelink import parse_link
 from tests.e2e import lab
 from tests.e2e.compare import differences
-from tests.e2e.program import BIN, Program, code_of, eventually, follow, get, serve_tracker, share
+from tests.e2e.program import BIN, Program, ask, code_of, eventually, follow, get, serve_tracker, share
 from tests.e2e.tree import make_random_file, make_random_tree
 
 
@@ -205,6 +205,57 @@ def test_a_new_peer_is_found_within_two_seconds_on_a_local_network(folder, tmp_p
             getter.wait_event("matched")
             assert time.monotonic() - began < 2
             getter.complete()
+
+
+@pytest.fixture
+def lone_hosts():
+    """Three hosts without any network."""
+    if lab.why_not():
+        pytest.skip(lab.why_not())
+    with lab.lone_hosts(3) as hosts:
+        yield hosts
+
+
+EVERYWHERE = ("--listen", "0.0.0.0:0")
+
+
+def test_a_network_that_comes_up_later_is_looked_at_within_two_seconds(folder, tmp_path, lone_hosts):
+    one, other, _ = lone_hosts
+    with share(folder, *EVERYWHERE, prefix=one.prefix) as sharer:
+        link = code_of(sharer.wait_event("ready")["link"])
+        with get(link, tmp_path / "b", *EVERYWHERE, prefix=other.prefix) as getter:
+            getter.wait_event("listening")
+            time.sleep(7)  # what either says at its start is over
+            lab.lay_wire((one, other), "late", ["10.92.0.1/24", "10.92.0.2/24"])
+            began = time.monotonic()
+            getter.wait_event("matched")
+            assert time.monotonic() - began < 2
+            getter.complete()
+
+
+def test_a_host_on_two_networks_is_found_on_both(folder, tmp_path, lone_hosts):
+    middle, *others = lone_hosts
+    for number, host in enumerate(others, 1):
+        lab.lay_wire((middle, host), f"wire{number}", [f"10.9{number}.0.1/24", f"10.9{number}.0.2/24"])
+    with share(folder, *EVERYWHERE, prefix=middle.prefix) as sharer:
+        link = code_of(sharer.wait_event("ready")["link"])
+        for number, host in enumerate(others):
+            with get(link, tmp_path / f"b{number}", *EVERYWHERE, prefix=host.prefix) as getter:
+                getter.wait_event("listening")
+                began = time.monotonic()
+                getter.wait_event("matched")
+                assert time.monotonic() - began < 2
+                getter.complete()
+
+
+def test_a_network_that_has_link_local_addresses_alone_will_do(folder, tmp_path, lone_hosts):
+    one, other, _ = lone_hosts
+    lab.lay_wire((one, other), "wire", [])
+    with share(folder, *EVERYWHERE, prefix=one.prefix) as sharer:
+        link = code_of(sharer.wait_event("ready")["link"])
+        with follow(link, tmp_path / "b", *EVERYWHERE, prefix=other.prefix) as follower:
+            follower.wait_event("matched")
+            assert "[fe80::" in ask("peers", tmp_path / "b").stdout
 
 
 def note(folder, name):

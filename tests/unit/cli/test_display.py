@@ -9,7 +9,7 @@ MB = 1_000_000
 def at(
     fetched: int = 0, *, sent: int = 0, state: str = "fetching", total: int = 100 * MB, waiting: str = ""
 ) -> Progress:
-    return Progress(state, fetched, total, fetched, sent, 1, 0, waiting)
+    return Progress(state, fetched, total, fetched, sent, 1, 0, waiting, round(sent / total, 3))
 
 
 def shown(*events: Progress) -> str:
@@ -36,7 +36,14 @@ def test_the_rate_follows_a_transfer_that_slows_down():
 @pytest.mark.parametrize("state", ["serving", "matched"])
 def test_no_rate_is_left_standing_when_nothing_moves(state):
     still = at(0, sent=80 * MB, state=state)
-    assert shown(at(0, state=state), at(0, sent=40 * MB, state=state), still, still) == f"{state}: 1 peer"
+    shown_last = shown(at(0, state=state), at(0, sent=40 * MB, state=state), still, still)
+    assert shown_last.replace("sent 0.80 times, ", "") == f"{state}: 1 peer"
+
+
+def test_a_share_shows_how_often_it_has_sent_the_folder():
+    assert "sent 1.25 times," in shown(at(0, state="serving"), at(0, sent=125 * MB, state="serving"))
+    assert "times" not in shown(at(0, state="serving"))
+    assert "times" not in shown(at(0), at(5 * MB, sent=5 * MB))
 
 
 def test_a_transfer_that_stands_still_has_neither_rate_nor_end():

@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from p2psync.discovery.lan import AnnounceTimes, LanSource
-from p2psync.discovery.multicast import MulticastGroup, choose_interfaces, interface_hosts
+from p2psync.discovery.multicast import MulticastGroup, Network, choose_interfaces, interface_hosts, look_at
 from p2psync.ids import InfoHash, PeerAddress
 from p2psync.wire.lan import LAN_GROUP_IPV4
 
@@ -181,6 +181,29 @@ def test_a_flood_of_newcomers_makes_us_send_once_a_second():
     assert 5 <= sum(at >= 100 for at in sent) <= 11
 
 
+def test_a_network_that_changes_is_announced_to_as_at_the_start():
+    times = AnnounceTimes(0.0, random.Random(1))
+    run_times(times, 100)
+    times.changed(100.0)
+    assert run_times(times, 110) == [100.0, 100.7, 102.0, 106.0]
+
+
+def test_a_network_that_changes_while_all_is_new_is_announced_to_at_once_and_once_more():
+    times = AnnounceTimes(0.0, random.Random(1))
+    run_times(times, 3)
+    times.changed(3.0)
+    assert run_times(times, 20) == [3.0, 6.0]
+
+
+def test_a_network_that_never_rests_makes_us_send_about_once_a_second():
+    times = AnnounceTimes(0.0, random.Random(1))
+    sent = 0
+    for tenth in range(6000):
+        times.changed(tenth / 10)
+        sent += len(run_times(times, tenth / 10))
+    assert 60 <= sent <= 601
+
+
 def test_a_network_that_takes_nothing_is_tried_again_soon():
     times = AnnounceTimes(0.0, random.Random(1))
     times.failed(0.0)
@@ -199,6 +222,26 @@ def test_the_addresses_of_interfaces_are_ours():
             ours.bind((host, 0))
             assert host != "0.0.0.0"
     assert interface_hosts([99_999]) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells all of it")
+def test_what_an_interface_leads_to_is_told_by_its_own_address():
+    (loopback,) = look_at(choose_interfaces(socket.if_nameindex(), loopback=True))
+    assert (loopback.is_running, loopback.ipv4) == (True, "127.0.0.1")
+    assert look_at([99_999]) == {Network(99_999, is_running=False, ipv4="", ipv6="")}
+
+
+async def test_what_was_left_is_not_heard(lan_port):
+    loopback = choose_interfaces(socket.if_nameindex(), loopback=True)
+    groups = [MulticastGroup(LAN_GROUP_IPV4, lan_port, "127.0.0.1") for _ in range(2)]
+    groups[0].join(loopback)
+    groups[0].leave([*loopback, 99_999])
+    await groups[1].send(b"hello", loopback)
+    with trio.move_on_after(0.1) as scope:
+        await groups[0].receive()
+    assert scope.cancelled_caught
+    for group in groups:
+        group.close()
 
 
 async def test_a_group_hears_only_what_it_has_joined(lan_port):

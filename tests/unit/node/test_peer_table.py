@@ -23,7 +23,12 @@ QUIET = LinkStatistics(
     up_bytes_per_s=0.0,
     up_limit=None,
     down_limit=None,
+    up_exempt=False,
+    down_exempt=False,
     in_flight_bytes=0,
+    wished_blocks=0,
+    wished_bytes=0,
+    chokes_us=False,
     wanted_blocks=0,
     is_paused=False,
     is_choked=False,
@@ -47,6 +52,11 @@ def swarm(*links, **numbers):
         ({"standing": Standing.OLDER}, "has an older version"),
         ({"in_flight_bytes": 1}, "sends to us"),
         ({"in_flight_bytes": 1, "is_paused": True, "down_limit": 1e6}, "held back by our limit"),
+        ({"wished_blocks": 1, "wished_bytes": 1}, "sends what it has sent to nobody"),
+        ({"wished_bytes": 1, "is_paused": True, "down_limit": 1e6}, "held back by our limit"),
+        ({"wished_bytes": 1, "wanted_blocks": 1}, "trades with us"),
+        ({"chokes_us": True}, "chokes us: others come first there"),
+        ({"chokes_us": True, "wanted_blocks": 1}, "is sent to, and chokes us"),
         ({"wanted_blocks": 1}, "is sent to"),
         ({"wanted_blocks": 1, "in_flight_bytes": 1}, "trades with us"),
         ({"is_choked": True}, "is choked: others come first"),
@@ -74,6 +84,8 @@ def test_who_moves_most_comes_first():
 
 
 OWING = replace(QUIET, in_flight_bytes=2_000_000)
+DEALING = replace(QUIET, complete=True, wished_blocks=3, wished_bytes=3_000_000)
+CHOKING = replace(QUIET, chokes_us=True)
 
 
 @pytest.mark.parametrize(
@@ -81,6 +93,10 @@ OWING = replace(QUIET, in_flight_bytes=2_000_000)
     [
         (swarm(QUIET, unassigned_tasks=3), "none of the 1 linked peers"),
         (swarm(OWING), "waiting for 10.0.0.2:4001"),
+        (swarm(QUIET, DEALING, unassigned_tasks=3), "waiting for 10.0.0.2:4001: 3.0 MB are asked for"),
+        (swarm(OWING, DEALING), "waiting for 2 peers: 5.0 MB"),
+        (swarm(QUIET, CHOKING, unassigned_tasks=3), "waiting for 10.0.0.2:4001: others are served first there"),
+        (swarm(QUIET, replace(CHOKING, pages=0.0), unassigned_tasks=3), "none of the 2 linked peers"),
         (swarm(OWING, replace(OWING, address=None)), "waiting for 2 peers"),
         (swarm(OWING, unwritten_bytes=FULL_INTAKE_BYTES), "the disk here"),
     ],

@@ -36,3 +36,7 @@ def test_who_was_reached_once_counts_as_reached_however_it_is_linked_now():
 
 def test_a_peer_without_an_address_is_not_saved():
     assert saved(replace(QUIET, address=None)) == []
+
+
+def test_an_address_that_means_something_on_one_interface_only_is_not_saved():
+    assert saved(replace(QUIET, address=PeerAddress("fe80::1%eth0", 1))) == []

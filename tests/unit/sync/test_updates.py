@@ -305,6 +305,21 @@ async def test_a_file_and_then_a_directory_of_the_same_name_can_be_moved_aside(t
         assert b.moved_aside() == {b"own file", b"own x"}
 
 
+async def test_what_nobody_here_has_is_on_its_way_before_what_is_here_is_copied(tmp_path):
+    with sharing(tmp_path / "a") as a, following(tmp_path / "b", a.swarm) as b:
+        (a.root / "big").write_bytes(BIG)
+        a.publish()
+        await b.get()
+        (a.root / "big").write_bytes(BIG[: len(BIG) // 2] + b"changed" + BIG[len(BIG) // 2 :])
+        a.publish()
+        written: list[int] = []
+        before = b.folder.staging.written_bytes
+        b.before_write = lambda block: written.append(b.folder.staging.written_bytes - before)
+        await b.get()
+        assert written[0] == 0, "the changed block came only after all others had been copied"
+        assert tree(b.root) == tree(a.root)
+
+
 async def test_a_file_aside_that_was_deep_below_is_kept_too(tmp_path):
     with sharing(tmp_path / "a") as a, following(tmp_path / "b", a.swarm) as b:
         make_deep(a.root, 40, b"theirs")
