@@ -6,25 +6,17 @@ from typing import Protocol
 
 from p2psync.ids import BlockId
 from p2psync.swarm.choker import MIN_SLOTS, ROUND_S, Candidate, Choker
-from p2psync.swarm.holdings import Holdings
+from p2psync.swarm.neighbours import Linked
 from p2psync.wire.messages import Choke
 
 
-class Served(Protocol):
+class Served(Linked, Protocol):
     """What a link that is served or choked has."""
 
-    @property
-    def number(self) -> int: ...  # noqa: D102
     @property
     def heeds_choke(self) -> bool: ...  # noqa: D102
     @property
     def is_choked(self) -> bool: ...  # noqa: D102
-    @property
-    def holdings(self) -> Holdings: ...  # noqa: D102
-    @property
-    def payload_bytes(self) -> int: ...  # noqa: D102
-    @property
-    def uploaded_bytes(self) -> int: ...  # noqa: D102
     def choke(self, choked: bool) -> None: ...  # noqa: D102
 
 

@@ -230,7 +230,8 @@ class Link:
     def fail(self, failure: P2PSyncError) -> None:
         """End the link for something the peer did."""
         if not self.ending:
-            self.failure = failure
+            # Its traceback would hold what was being heard, megabytes, in a cycle with this link.
+            self.failure = failure.with_traceback(None)
         self.close(str(failure))
 
     def probe(self) -> None:
@@ -256,6 +257,7 @@ class Link:
                     await self._write([*parting, Bye(reason)])
             except (P2PSyncError, trio.BrokenResourceError, trio.ClosedResourceError):
                 pass  # it is gone already, or never was up: nobody to tell
+            self._connection.forget()
             await self._stream.aclose()
 
     async def _guard(self, loop: Callable[..., Awaitable[None]], *args: object) -> None:

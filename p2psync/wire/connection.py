@@ -130,6 +130,11 @@ class Connection:
             return [header + body[0], *body[1:]]  # the first buffer is a control body or a table: small
         return [header]
 
+    def forget(self) -> None:
+        """Let go of what is not complete, megabytes that nobody will ever ask for; of no use afterwards."""
+        self._part = memoryview(b"")
+        self._reader.forget()
+
     def _parse(self, frame: Frame) -> Message | None:
         message = parse_body(frame.kind, frame.body)
         if message is None:

@@ -70,6 +70,10 @@ class FrameReader:
         if self._filled == len(self._body):
             yield self._finish()
 
+    def forget(self) -> None:
+        """Let go of a body that is not complete; of no use afterwards."""
+        self._body = None
+
     def _cut_staged(self) -> Iterator[Frame]:
         staging, at, end = self._staging, 0, self._staged
         while end - at >= _HEADER.size:

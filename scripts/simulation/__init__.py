@@ -1,4 +1,5 @@
-"""Swarms of any size on virtual time: the real picker, requests, holdings, offers and wish queues, over modelled lines.
+"""Swarms of any size on virtual time: the real picker, requests, holdings, offers and wish queues, limits and choking,
+over modelled lines.
 
 Links are given, or in some cases made by the real address book, dials and neighbours and a modelled tracker.
 

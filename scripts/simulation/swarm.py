@@ -132,9 +132,10 @@ class Simulation:
 
     def _new_getter(self, getter: Getter) -> Host:
         host = self._new_host(getter.up_bytes_per_s, getter.down_bytes_per_s, getter.limits)
-        host.on_done = self._count
         self.getters.append(host)
-        if getter.leaves_at != math.inf:
+        if getter.leaves_at == math.inf:
+            host.on_done = self._count
+        else:
             self.clock.at(getter.leaves_at, host.leave)
         return host
 

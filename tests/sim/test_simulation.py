@@ -93,7 +93,7 @@ def test_accounts_are_right_after_every_event_while_links_are_made_and_given_up(
 
 
 def test_limits_are_kept_and_used():
-    limits = Rates(up=1e6, down=2e6)
+    limits = Rates(up=1e6, down=1e6)
     simulation = Simulation(Plan((Getter(limits=limits), Getter(limits=limits), Getter()), seed=3, **SMALL))
     outcome = simulation.run()
     assert outcome.ratios[-1] < 1.2
