@@ -1,5 +1,6 @@
 """What one peer says it holds: complete roots, whole pages, and bit sets over the blocks of other pages. Pure."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from p2psync.errors import RemoteProtocolError
@@ -7,6 +8,8 @@ from p2psync.ids import BlockId
 from p2psync.wire import limits
 from p2psync.wire.messages import Have
 
+_SOME = re.compile(rb"[^\0]")
+_BITS = [[bit for bit in range(8) if byte & (0x80 >> bit)] for byte in range(256)]
 Grown = Mapping[BlockId, bytes | None]
 """Pages of which more is held, each with the bits that are new; None stands for every block of it."""
 
@@ -23,7 +26,7 @@ class Holdings:
         self.root: BlockId | None = None
         self.complete: set[BlockId] = set()
         self._whole: set[BlockId] = set()
-        self._partial: dict[BlockId, bytearray] = {}
+        self._partial: dict[BlockId, bytes] = {}
         self._bits_bytes = 0
 
     @property
@@ -97,13 +100,13 @@ class Holdings:
             self._bits_bytes += len(bits)
             if self._bits_bytes > limits.MAX_ANNOUNCED_BITS_BYTES:
                 raise RemoteProtocolError(f"more than {limits.MAX_ANNOUNCED_BITS_BYTES} bytes of bits announced")
-            self._partial[page] = bytearray(bits)
+            self._partial[page] = bits
         elif len(known) != len(bits):
             raise RemoteProtocolError("a page whose number of blocks changed")
         else:
             was = int.from_bytes(known, "big")
             joined = was | int.from_bytes(bits, "big")
-            self._partial[page] = bytearray(joined.to_bytes(len(bits), "big"))
+            self._partial[page] = joined.to_bytes(len(bits), "big")
             return (joined ^ was).to_bytes(len(bits), "big")
         return bits
 
@@ -115,12 +118,13 @@ class Holdings:
 
 def ones(bits: bytes) -> Iterator[int]:
     """Yield the positions of the ones, counted from the highest bit of the first byte."""
-    for at, byte in enumerate(bits):
-        if byte:
-            yield from [8 * at + bit for bit in range(8) if byte & (0x80 >> bit)]
+    for found in _SOME.finditer(bits):
+        at = found.start()
+        for bit in _BITS[bits[at]]:
+            yield 8 * at + bit
 
 
-def has_bit(bits: bytes | bytearray, position: int) -> bool:
+def has_bit(bits: bytes, position: int) -> bool:
     """Say whether there is a one at a position, counted in the same way."""
     at = position >> 3
     return at < len(bits) and bool(bits[at] & (0x80 >> (position & 7)))

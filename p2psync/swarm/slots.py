@@ -5,6 +5,8 @@ fewer streams compete for the line. A frame that takes much longer than others d
 count any more: so slots are found automatically.
 """
 
+from itertools import islice
+
 SLOTS = 4
 """One frame that is leaving, one that is ready, and two for receivers slower than our line. With two in all a host at a
 tenth of the line holds up the others (simulated: 1.38 of the bound instead of 1.03); with no limit frames take longer.
@@ -29,9 +31,8 @@ class Slots:
         """Return how long the next frame must wait if none leaves meanwhile; 0 if it may begin."""
         if len(self._begun) < SLOTS:
             return 0.0
-        patience_s = PATIENCE * self._frame_s
-        left_s = sorted([begun + patience_s - now for begun in self._begun.values() if begun + patience_s > now])
-        return left_s[-SLOTS] if len(left_s) >= SLOTS else 0.0
+        begun = next(islice(reversed(self._begun.values()), SLOTS - 1, None))  # they stand in the order of their times
+        return max(0.0, begun + PATIENCE * self._frame_s - now)
 
     def begin(self, now: float) -> int:
         """A frame begins to leave; return its number."""

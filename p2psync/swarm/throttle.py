@@ -74,6 +74,8 @@ class Throttle:
     def charge(self, count: int, now: float) -> float:
         """Count bytes that moved; return for how many seconds no payload should follow, 0 if it is not worth a wait."""
         shared, own = self.rates
+        if shared is None and own is None:
+            return 0.0
         waits = [0.0]
         if shared is not None:
             waits.append(self._shared.spend(count, shared, now))

@@ -55,6 +55,9 @@ class WantQueue:
     def __len__(self) -> int:
         return len(self._ids) + len(self._wishes) + len(self._stale)
 
+    def __bool__(self) -> bool:
+        return bool(self._ids or self._wishes or self._stale)
+
     def want(self, ids: Iterable[BlockId]) -> None:
         """Append ids.
 

@@ -11,27 +11,31 @@ class Clock:
     Attributes:
         now: Seconds since the beginning.
         events: How many have been run.
+        is_stopped: Nothing more is run.
     """
 
     def __init__(self) -> None:
         self.now = 0.0
         self.events = 0
+        self.is_stopped = False
         self._due: list[tuple[float, int, Callable[..., None], tuple[object, ...]]] = []
-        self._order = count()
+        self._next_order = count().__next__
 
     def at(self, when: float, act: Callable[..., None], *arguments: object) -> None:
         """Run something at a time that is not over."""
-        heapq.heappush(self._due, (when, next(self._order), act, arguments))
+        heapq.heappush(self._due, (when, self._next_order(), act, arguments))
 
     def after(self, seconds: float, act: Callable[..., None], *arguments: object) -> None:
         """Run something in a while."""
-        self.at(self.now + seconds, act, *arguments)
+        heapq.heappush(self._due, (self.now + seconds, self._next_order(), act, arguments))
 
-    def step(self) -> bool:
-        """Run the next event; return False if there is none."""
-        if not self._due:
-            return False
-        self.now, _, act, arguments = heapq.heappop(self._due)
-        self.events += 1
-        act(*arguments)
-        return True
+    def run(self, *watchers: Callable[[], None]) -> None:
+        """Run one event after the other, and each time all watchers, until nothing is left or one of them stopped it."""
+        due, pop, events = self._due, heapq.heappop, 0
+        while due and not self.is_stopped:
+            self.now, _, act, arguments = pop(due)
+            events += 1
+            act(*arguments)
+            for watch in watchers:
+                watch()
+        self.events += events

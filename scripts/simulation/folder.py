@@ -1,11 +1,14 @@
 """A manifest's shape, which every getter knows from the start."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from p2psync.blocks.need import Run
 from p2psync.ids import BlockId
+
+RUN_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -20,13 +23,15 @@ class Folder:
     def size_bytes(self) -> int:
         return sum(self.lengths.values())
 
-    def runs(self, run_bytes: int = 1 << 20) -> list[Run]:
+    @cached_property
+    def runs(self) -> Sequence[Run]:
+        """What is asked for in one go; all getters share them."""
         runs = []
         for page, ids in self.pages.items():
             positions: list[int] = []
             size = 0
             for position, id_ in enumerate(ids):
-                if positions and size + self.lengths[id_] > run_bytes:
+                if positions and size + self.lengths[id_] > RUN_BYTES:
                     runs.append(self._run(page, positions))
                     positions, size = [], 0
                 positions.append(position)

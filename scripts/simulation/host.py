@@ -4,8 +4,10 @@ import hashlib
 import math
 import random
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
 
 from p2psync.blocks.need import PageHolding
 from p2psync.ids import BlockId
@@ -78,11 +80,11 @@ class Host:
         self.peerings: dict[int, Peering] = {}
         self.done_at: float | None = None
         self.joined_at = clock.now
+        self.device = hashlib.sha256(b"%d" % name).digest()
         self.is_gone = False
         self.twice_bytes = self.uploaded_bytes = self.received_bytes = self.messages = 0
         self.on_done: Callable[[Host], None] = lambda host: None
         self.on_link_down: Callable[[int], None] = lambda number: None
-        self._pages = {id_: (page, at) for page, ids in folder.pages.items() for at, id_ in enumerate(ids)}
         self._dealt = Dealt()
         self._slots = Slots()
         self._turns: deque[Peering] = deque()
@@ -112,7 +114,7 @@ class Host:
         nothing = {page: PageHolding(len(ids), bytes((len(ids) + 7) // 8)) for page, ids in self.folder.pages.items()}
         self.offer.hold(nothing)
         self.requests.picker.begin(self.job)
-        self.requests.picker.add(self.job, self.folder.runs())
+        self.requests.picker.add(self.job, self.folder.runs)
         self.job.exhausted = True
         self.requests.refill_all(self.clock.now)
         self._send_letters()
@@ -131,12 +133,12 @@ class Host:
         ours, theirs = self._new_end(other), other._new_end(self)
         ours.back, theirs.back = theirs, ours
         for host, end in ((self, ours), (other, theirs)):
-            end.out = Wire(host.line, end.other.line, delay_s, end.other._hearer(end.back), host._drainer(end))
-            end.out.pay = end.back.down_limit.charge
+            hear, drained = partial(end.other._hear, end.back), partial(host._drained, end)
+            end.out = Wire((host.line, end.other.line), delay_s, hear, drained, end.back.down_limit.charge)
         for host, end in ((self, ours), (other, theirs)):
             host.peerings[end.number] = end
-            name = hashlib.sha256(b"%d" % end.number).digest()
-            host.requests.link_up(end.number, Asked(name, end.holdings, end.flow, deals=True, is_open=lambda: True))
+            asked = Asked(end.other.device, end.holdings, end.flow, deals=True, is_open=_is_open)
+            host.requests.link_up(end.number, asked)
         for host, end in ((self, ours), (other, theirs)):
             host._say(end, HeadOffer(host.folder.root))
             for have in host.offer.everything():
@@ -166,43 +168,37 @@ class Host:
         flow = PeerFlow(self.clock.now)
         return Peering(other.name, self, other, Holdings(), flow, WantQueue(self._dealt), up, down)
 
-    def _hearer(self, peering: Peering) -> Callable[[Message], None]:
-        return lambda message: self._hear(peering, message)
-
-    def _drainer(self, peering: Peering) -> Callable[[int, float], None]:
-        def drained(size: int, took_s: float) -> None:
-            peering.frame_size.sent(size, took_s)
-            self._slots.end(peering.turns.popleft(), self.clock.now)
+    def _drained(self, peering: Peering, size: int, took_s: float) -> None:
+        peering.frame_size.sent(size, took_s)
+        self._slots.end(peering.turns.popleft(), self.clock.now)
+        if peering.is_choked:
             peering.tell_choked()
-            self._serve(peering)
+        self._serve(peering)
+        if self._turns:
             self._take_turns()
-
-        return drained
 
     # --- what is heard ------------------------------------------------------------------------------------------------
 
     def _hear(self, peering: Peering, message: Message) -> None:
-        match message:
-            case Blocks():
-                self._hear_blocks(peering, message)
-            case Part(id_, total, offset, payload):
-                if offset + len(payload) < total:
-                    return
-                self._hear_blocks(peering, Blocks([(id_, _NOTHING[:total])]))
-            case Have():
-                self._hear_have(peering, message)
-            case HeadOffer(head):
-                peering.holdings.offer(BlockId(head))
-                self.requests.holdings_shrank(peering.number, self.clock.now)
-            case Want() | Wish():
-                self._hear_wants(peering, message)
-            case Choke(choked):
-                self.requests.choked(peering.number, self.clock.now, chokes=choked)
-            case Cancel(ids):
-                peering.wants.drop(ids)
-            case Missing(ids):
-                self.requests.missing(peering.number, ids, self.clock.now)
+        if isinstance(message, Part):
+            if message.offset + len(message.payload) < message.total:
+                return
+            message = Blocks([(message.id, _NOTHING[: message.total])])
+        self._hearers[type(message)](self, peering, message)
         self._send_letters()
+
+    def _hear_head(self, peering: Peering, message: HeadOffer) -> None:
+        peering.holdings.offer(BlockId(message.head))
+        self.requests.holdings_shrank(peering.number, self.clock.now)
+
+    def _hear_choke(self, peering: Peering, message: Choke) -> None:
+        self.requests.choked(peering.number, self.clock.now, chokes=message.choked)
+
+    def _hear_cancel(self, peering: Peering, message: Cancel) -> None:
+        peering.wants.drop(message.ids)
+
+    def _hear_missing(self, peering: Peering, message: Missing) -> None:
+        self.requests.missing(peering.number, message.ids, self.clock.now)
 
     def _hear_wants(self, peering: Peering, message: Want | Wish) -> None:
         if not peering.is_choked:  # else it had not heard yet
@@ -225,7 +221,7 @@ class Host:
                 continue
             written = self.requests.picker.written(id_)
             assert written is not None, "a block that was received is one that was wanted"
-            self.offer.add(*self._pages[id_])
+            self.offer.add(written.page, written.position)
         if not self._is_announcing:
             self._is_announcing = True
             self.clock.after(announce_delay_s(len(self.peerings)), self._announce)
@@ -235,6 +231,17 @@ class Host:
             for each in self.peerings.values():
                 self._say(each, Have(complete=[self.folder.root]))
             self.on_done(self)
+
+    _hearers: ClassVar[Mapping[type[Message], Callable[..., None]]] = {
+        Blocks: _hear_blocks,
+        Cancel: _hear_cancel,
+        Choke: _hear_choke,
+        Have: _hear_have,
+        HeadOffer: _hear_head,
+        Missing: _hear_missing,
+        Want: _hear_wants,
+        Wish: _hear_wants,
+    }
 
     def _announce(self) -> None:
         self._is_announcing = False
@@ -251,8 +258,8 @@ class Host:
         self._choking.tick(self.peerings.values(), self.folder.root, now, complete=self.offer.complete)
         for peering in list(self.peerings.values()):
             peering.flow.limit_bytes_per_s = peering.down_limit.lowest
-            is_paused = peering.back.out.is_paused
-            if not self.requests.tick(peering.number, peering.payload_bytes, now, is_paused=is_paused):
+            back = peering.back.out
+            if not self.requests.tick(peering.number, back.delivered_bytes, now, is_paused=back.is_paused):
                 self.lose(peering)
                 peering.other.lose(peering.back)
         self._send_letters()
@@ -263,8 +270,9 @@ class Host:
 
     def _send_letters(self) -> None:
         for number, message in self.requests.collect():
-            if number in self.peerings:
-                self._say(self.peerings[number], message)
+            peering = self.peerings.get(number)
+            if peering is not None:
+                self._say(peering, message)
 
     def say(self, peering: Peering, messages: Iterable[Message]) -> None:
         """Send control messages."""
@@ -277,13 +285,13 @@ class Host:
 
     def _serve(self, peering: Peering) -> None:
         """Let a link wait for its turn to send, if there is anything to send and room for it."""
-        wants = peering.wants
+        wants, out = peering.wants, peering.out
         if (
-            (wants or peering.ready)
-            and not peering.is_waiting
+            not peering.is_waiting
             and not peering.is_paying
-            and not peering.out.is_cut
-            and peering.out.waiting < (2 if wants.has_wants else 1)
+            and not out.is_cut
+            and len(out.waiting) < (2 if wants.has_wants else 1)
+            and (wants or peering.ready)
         ):
             peering.is_waiting = True
             self._turns.append(peering)
@@ -343,3 +351,7 @@ class Host:
             if size >= READ_BYTES:
                 break
         return ids[: len(payloads)], payloads
+
+
+def _is_open() -> bool:
+    return True

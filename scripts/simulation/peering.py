@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from scripts.simulation.host import Host
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Peering:
     """One host's end of a link.
 
