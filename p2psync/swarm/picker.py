@@ -89,8 +89,11 @@ class Picker:
 
     def holdings_grew(self, peer: int, grown: Grown) -> dict[int, list[BlockId]]:
         """A peer announced more; return what need not be wished for any more, and by whom."""
-        self._changes += 1
+        had_unheld = bool(self._pool.unheld)
         growth = self._pool.holdings_grew(peer, grown)
+        self._peers[peer].fruitless_at = -1
+        if growth.unwished or had_unheld > bool(self._pool.unheld):
+            self._changes += 1  # a seed may have nothing to deal out any more, and be asked for the rest
         for task in growth.carved:
             self._tasks.update(dict.fromkeys(task.wanted, task))
         return growth.unwished
@@ -262,7 +265,7 @@ class Picker:
         if len(task.peers) > 1:  # the other peer still owes all of it
             self._debts.forgive(peer, task)
             task.peers.remove(peer)
-            task.refused[peer] = now + MISSING_RETRY_S
+            task.refused = {**task.refused, peer: now + MISSING_RETRY_S}
             return
         wanted = task.wanted.pop(id_)
         if task.peers:
@@ -305,10 +308,8 @@ class Picker:
     def _rarest(self, peer: int, now: float) -> Task | None:
         """Find a page, or what a peer with the whole manifest serves best."""
         # While it has something to deal out, others send what they hold too.
-        asks_for_rest = bool(self._holdings[peer].complete) and not self.wishes.is_dealing(peer)
-        for rarity, tasks in self._pool.rarest_first():
-            if rarity != PAGES_RARITY and not asks_for_rest:
-                return None
+        asks_for_rest = self._holdings[peer].complete and not self.wishes.is_dealing(peer)
+        for _, tasks in self._pool.rarest_first() if asks_for_rest else [(PAGES_RARITY, self._pool.pages)]:
             for task in self._from_somewhere(tasks):
                 if self._serves(peer, task, now):
                     return task
@@ -333,6 +334,8 @@ class Picker:
 
     def _from_somewhere(self, tasks: Mapping[Task, None]) -> Iterator[Task]:
         # In order while all others have everything: disks like it. Otherwise random ties, or all would hold the same.
+        if not tasks:
+            return
         start = 0 if self._all_complete() else self._rng.randrange(len(tasks))
         yield from islice(tasks, start, None)
         yield from islice(tasks, start)
@@ -365,7 +368,7 @@ class Picker:
         if len(ids) == len(task.wanted):
             return task
         wanted = {id_: task.wanted.pop(id_) for id_ in ids}
-        part = Task(task.job, task.page, wanted, refused=dict(task.refused), number=task.number)
+        part = task.part(wanted, set())
         self._tasks.update(dict.fromkeys(ids, part))
         self._pool.add(task)
         return part

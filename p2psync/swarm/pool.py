@@ -1,12 +1,14 @@
 """Unassigned tasks, rarest first, and at whom some of them are wished for. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from p2psync.ids import BlockId
 from p2psync.swarm.holdings import Grown, Holdings, has_bit, ones
 from p2psync.swarm.tasks import Task, Wanted
 
+_NOWHERE = (None, BlockId(b""))
+_NONE: Mapping[Task, None] = {}
 PAGES_RARITY = -1
 """Root and pages come before every block of a file: without them nothing else can be wanted."""
 
@@ -50,7 +52,12 @@ class Pool:
     @property
     def unheld(self) -> Mapping[Task, None]:
         """Tasks that none but seeds hold and that are not wished for."""
-        return self._buckets.get(0, {})
+        return self._buckets.get(0, _NONE)
+
+    @property
+    def pages(self) -> Mapping[Task, None]:
+        """Tasks of roots and pages."""
+        return self._buckets.get(PAGES_RARITY, _NONE)
 
     def rarest_first(self) -> Iterator[tuple[int, Mapping[Task, None]]]:
         """Yield the buckets by rarity, rarest first; they must not be changed while they are looked at."""
@@ -59,11 +66,11 @@ class Pool:
 
     def held_by(self, peer: int) -> Mapping[Task, None]:
         """Return the tasks that a peer without the whole manifest announced."""
-        return self._held.get(peer, {})
+        return self._held.get(peer, _NONE)
 
     def wished_at(self, peer: int) -> Mapping[Task, None]:
         """Return the tasks that are wished for at a peer."""
-        return self._wished.get(peer, {})
+        return self._wished.get(peer, _NONE)
 
     # --- tasks come and go --------------------------------------------------------------------------------------------
 
@@ -77,10 +84,7 @@ class Pool:
         for id_, wanted in task.wanted.items():
             who = frozenset([p for p, holdings in knowing.items() if holdings.holds(task.page, wanted.position)])
             groups.setdefault(who, {})[id_] = wanted
-        return [
-            replace(task, wanted=wanted, holders=set(who), peers=[], refused=dict(task.refused))
-            for who, wanted in groups.items()
-        ]
+        return [task.part(wanted, set(who)) for who, wanted in groups.items()]
 
     def add(self, task: Task) -> None:
         """Put in a task that nobody is asked for, one that `uniform` returned."""
@@ -131,11 +135,8 @@ class Pool:
                 growth.unwished.setdefault(task.wished_at, []).extend(ids)
             if len(ids) < len(task.wanted):
                 growth.carved.append(self._carve(task, ids, peer))
-                continue
-            self._leave(task)
-            task.wished_at = None
-            task.holders.add(peer)
-            self._enter(task)
+            else:
+                self._announced(task, peer)
         return growth
 
     def holdings_shrank(self, peer: int) -> None:
@@ -150,17 +151,28 @@ class Pool:
     def _touched(self, peer: int, grown: Grown) -> dict[Task, list[BlockId]]:
         touched: dict[Task, list[BlockId]] = {}
         for page, bits in grown.items():
-            places = self._by_page.get(page, {})
+            places = self._by_page.get(page)
+            if places is None:
+                continue
             for position in _among(places, bits):
-                place = places.get(position)
-                if place is not None and peer not in place[0].holders:
-                    touched.setdefault(place[0], []).append(place[1])
+                task, id_ = places.get(position, _NOWHERE)
+                if task is not None and peer not in task.holders:
+                    touched.setdefault(task, []).append(id_)
         return touched
 
+    def _announced(self, task: Task, peer: int) -> None:
+        """One more peer holds a task, which is wished for nowhere any more."""
+        if task.wished_at is not None:
+            _take_out(self._wished, task.wished_at, task)
+            task.wished_at = None
+        else:
+            _take_out(self._buckets, _rarity(task), task)
+        task.holders.add(peer)
+        self._buckets.setdefault(_rarity(task), {})[task] = None
+        self._held.setdefault(peer, {})[task] = None
+
     def _carve(self, task: Task, ids: list[BlockId], peer: int) -> Task:
-        wanted = {id_: task.wanted.pop(id_) for id_ in ids}
-        part = replace(task, wanted=wanted, holders={*task.holders, peer}, wished_at=None, peers=[])
-        part.refused = dict(task.refused)
+        part = task.part({id_: task.wanted.pop(id_) for id_ in ids}, {*task.holders, peer})
         self.add(part)
         return part
 

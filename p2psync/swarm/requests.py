@@ -184,8 +184,8 @@ class Requests:
         link = self._links[number]
         if number in self._chokers or not link.is_open():
             return
-        wished = self._wish(number, now)
-        wanted = self._want(number, link.flow.window_bytes, now)
+        wished = self._wish(number, now) if self.picker.wishes.deals(number) else []
+        wanted = self._want(number, link.flow, now)
         if wanted or wished:
             link.flow.asked(now)
 
@@ -195,12 +195,14 @@ class Requests:
         if not ids and not picker.in_flight(number)[0]:
             ids, unneeded = picker.wishes.take_over(number, now)
             self.cancel(unneeded)
-        self._post(number, Wish, ids)
+        if ids:
+            self._post(number, Wish, ids)
         return ids
 
-    def _want(self, number: int, window: int, now: float) -> list[BlockId]:
+    def _want(self, number: int, flow: PeerFlow, now: float) -> list[BlockId]:
         picker = self.picker
         size, count = picker.in_flight(number)
+        window = flow.window_bytes
         if size and size > window - window // 4:
             return []
         ids: list[BlockId] = []
@@ -215,7 +217,8 @@ class Requests:
             ids, unneeded = picker.steal(number, now)
             self.cancel(unneeded)
             ids = ids or picker.duplicate(number, now)
-        self._post(number, Want, ids)
+        if ids:
+            self._post(number, Want, ids)
         return ids
 
     def _post(self, number: int, kind: type[Want] | type[Wish] | type[Cancel], ids: Sequence[BlockId]) -> None:

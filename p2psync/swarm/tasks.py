@@ -1,9 +1,14 @@
 """What is being fetched, as plain records: jobs of callers, tasks of peers. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import NamedTuple
 
 from p2psync.ids import BlockId
+
+NOBODY: Mapping[int, float] = MappingProxyType({})
+"""Most tasks are refused by none."""
 
 
 @dataclass(eq=False, slots=True)
@@ -56,7 +61,7 @@ class Task:
         wanted: Those that have not been received.
         peers: Who was asked, in this order: at most two, besides those that are mute; nobody while it is unassigned.
         holders: Peers with incomplete manifests that announced it, all of it; kept while it is unassigned.
-        refused: Peers that said MISSING, and until when they are believed.
+        refused: Peers that said MISSING, and until when they are believed; parts of a task share it.
         wished_at: The peer that may send it when it likes, while it is unassigned.
         asked_at: When it was assigned or wished for last.
         number: Its place in the order in which tasks were added.
@@ -67,10 +72,22 @@ class Task:
     wanted: dict[BlockId, Wanted]
     peers: list[int] = field(default_factory=list)
     holders: set[int] = field(default_factory=set)
-    refused: dict[int, float] = field(default_factory=dict)
+    refused: Mapping[int, float] = field(default_factory=lambda: NOBODY)
     wished_at: int | None = None
     asked_at: float = 0.0
     number: int = 0
+
+    def part(self, wanted: dict[BlockId, Wanted], holders: set[int]) -> "Task":
+        """Return a task of some of its blocks, which nobody is asked for."""
+        return Task(
+            self.job,
+            self.page,
+            wanted,
+            holders=holders,
+            refused=self.refused,
+            asked_at=self.asked_at,
+            number=self.number,
+        )
 
     @property
     def size_bytes(self) -> int:

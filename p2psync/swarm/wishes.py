@@ -53,6 +53,17 @@ class Wishes:
         """Say whether something is wished for at a peer."""
         return bool(self._pool.wished_at(peer))
 
+    def deals(self, peer: int) -> bool:
+        """Say whether a peer may be told wishes: it has all, somebody else has not, and the order is left to it."""
+        if self.is_in_order or not self._peers[peer].deals:
+            return False
+        for root in self._holdings[peer].complete:
+            if root not in self._lacked:
+                self._lacked[root] = any(root not in holdings.complete for holdings in self._holdings.values())
+            if self._lacked[root]:
+                return True
+        return False
+
     def at(self, peer: int) -> tuple[int, int]:
         """Return how many blocks are wished for at a peer, and their bytes."""
         tasks = self._pool.wished_at(peer)
@@ -60,11 +71,11 @@ class Wishes:
 
     def is_dealing(self, peer: int) -> bool:
         """Say whether a peer still has something to send in its own order: it is asked for nothing else meanwhile."""
-        return self._deals(peer) and bool(self._pool.unheld or self._pool.wished_at(peer))
+        return self.deals(peer) and bool(self._pool.unheld or self._pool.wished_at(peer))
 
     def wish(self, peer: int, limit_blocks: int, now: float) -> list[BlockId]:
         """Choose what a peer may send in an order of its own, if it deals and others are after the same manifest."""
-        if not self._deals(peer) or not self._pool.unheld:
+        if not self.deals(peer) or not self._pool.unheld:
             return []
         wished = self._pool.wished_at(peer)
         room = min(limits.WANTED_IDS, limit_blocks) - sum([len(task.wanted) for task in wished])
@@ -81,7 +92,7 @@ class Wishes:
 
         The last one is taken only from who has had it for long. Returns them, and whom to cancel them at.
         """
-        if not self._deals(peer) or self._pool.unheld or self._pool.wished_at(peer):
+        if not self.deals(peer) or self._pool.unheld or self._pool.wished_at(peer):
             return [], {}
         other = max(self._peers, key=lambda each: len(self._pool.wished_at(each)))
         tasks = list(self._pool.wished_at(other))
@@ -100,20 +111,9 @@ class Wishes:
                 ids += task.wanted
         return ids
 
-    def _deals(self, peer: int) -> bool:
-        """Say whether a peer may be told wishes: it has all, somebody else has not, and the order is left to it."""
-        if self.is_in_order or not self._peers[peer].deals:
-            return False
-        for root in self._holdings[peer].complete:
-            if root not in self._lacked:
-                self._lacked[root] = any(root not in holdings.complete for holdings in self._holdings.values())
-            if self._lacked[root]:
-                return True
-        return False
-
     def _portion(self, peer: int, tasks: Iterable[Task]) -> list[Task]:
         """Return what one of the seeds is wished to send first; all who wish divide it alike."""
-        others = (each for each in self._peers if self._deals(each) and not self._peers[each].is_doubtful)
+        others = (each for each in self._peers if self.deals(each) and not self._peers[each].is_doubtful)
         seeds = sorted((self._peers[each].name, each) for each in {peer, *others})
         at = seeds.index((self._peers[peer].name, peer))
         return [task for task in tasks if _portion_number(task) % len(seeds) == at]

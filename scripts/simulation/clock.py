@@ -30,7 +30,7 @@ class Clock:
         heapq.heappush(self._due, (self.now + seconds, self._next_order(), act, arguments))
 
     def run(self, *watchers: Callable[[], None]) -> None:
-        """Run one event after the other, and each time all watchers, until nothing is left or one of them stopped it."""
+        """Run event after event, and each time all watchers, until none is left or one has stopped it."""
         due, pop, events = self._due, heapq.heappop, 0
         while due and not self.is_stopped:
             self.now, _, act, arguments = pop(due)

@@ -59,6 +59,7 @@ class Wire:
         "_deliver",
         "_drained",
         "_left_bytes",
+        "_passed_bytes",
         "_pay",
         "_readable_at",
         "_source",
@@ -85,7 +86,7 @@ class Wire:
         self._deliver, self._drained, self._pay = deliver, drained, pay
         self._window_bytes = UNDER_WAY_BYTES + int(2 * delay_s * self._source.up_bytes_per_s)
         self.waiting: list[tuple[Message, int, float]] = []
-        self._left_bytes = 0
+        self._left_bytes = self._passed_bytes = 0
         self._under_way: list[tuple[int, list[Message]]] = []
         self._readable_at = 0.0
         self._under_way_bytes = 0
@@ -100,8 +101,7 @@ class Wire:
     def put(self, message: Message, size: int) -> None:
         """Queue a message of payload."""
         self.waiting.append((message, size, self._clock.now))
-        if len(self.waiting) == 1:
-            self._left_bytes = size
+        self._left_bytes += size
         if not self.has_turn:
             self._take_turn()
 
@@ -113,7 +113,7 @@ class Wire:
             self._clock.after(self._delay_s, self._hear, message)
 
     def next_quantum(self, most_bytes: int) -> int:
-        """Take the next bytes to send."""
+        """Take the next bytes to send, of as many messages as fit."""
         size = min(most_bytes, self._left_bytes)
         self._left_bytes -= size
         self._under_way_bytes += size
@@ -127,10 +127,11 @@ class Wire:
         riders: list[Message] = []
         self._under_way.append((size, riders))
         clock.at(target.down_free_at, self._arrive)
-        if not self._left_bytes:
+        self._passed_bytes += size
+        while self.waiting and self._passed_bytes >= self.waiting[0][1]:
             message, total, since = self.waiting.pop(0)
+            self._passed_bytes -= total
             riders.append(message)
-            self._left_bytes = self.waiting[0][1] if self.waiting else 0
             if not self.is_cut:
                 self._drained(total, clock.now - since)
         if self._left_bytes and not self.has_turn:
