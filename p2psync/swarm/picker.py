@@ -11,7 +11,7 @@ from itertools import count, islice
 
 from p2psync.blocks.need import Run
 from p2psync.ids import BlockId
-from p2psync.swarm.debts import DUPLICATE_GAIN, UNMEASURED_RATE_BYTES_PER_S, Debtor, Debts, is_quicker
+from p2psync.swarm.debts import UNMEASURED_RATE_BYTES_PER_S, Debtor, Debts, is_quicker
 from p2psync.swarm.holdings import Grown, Holdings
 from p2psync.swarm.pool import PAGES_RARITY, Pool
 from p2psync.swarm.tasks import Job, Task, Wanted, Written
@@ -22,12 +22,14 @@ MISSING_RETRY_S = 20.0
 UNKNOWN_LENGTH = 32 << 10
 """What a page is taken to have until it is here."""
 PAGES_PER_TASK = 16
-STEAL_MARGIN_S = 0.1
-"""What another would send later by less is left to it."""
+STEAL_GAIN = 1.5
+STEAL_MARGIN_S = 0.05
+"""What another would send later by less is left to it. With double the time and 0.1 s many hosts have nothing to send
+while others keep those waiting that could have it from them (simulated, 2,000 hosts: 1.21 of the bound, not 1.18)."""
 STOLEN_LOOK_AT = 8
 """Of what a peer owes, so many of the last are thought of."""
-UNDER_WAY_TASKS = 2
-"""The first that a peer owes may be on their way already: taking them over would bring them twice."""
+UNDER_WAY_TASKS = 1
+"""The first that a peer owes may be on its way already: taking it over would bring it twice."""
 LOOK_AT = 64
 """Tasks of a peer among which the rarest is looked for: as good as all, at a bounded price."""
 
@@ -191,7 +193,7 @@ class Picker:
             state = self._peers[victim]
             for task in list(islice(reversed(state.tasks), min(STOLEN_LOOK_AT, len(state.tasks) - UNDER_WAY_TASKS))):
                 needed_s = (mine.in_flight_bytes + task.size_bytes) / rate
-                if state.remaining_s < DUPLICATE_GAIN * needed_s + STEAL_MARGIN_S:
+                if state.remaining_s < STEAL_GAIN * needed_s + STEAL_MARGIN_S:
                     break
                 if len(task.peers) == 1 and victim != peer and not task.job.pages and self._serves(peer, task, now):
                     self._debts.forgive(victim, task)
