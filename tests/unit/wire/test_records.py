@@ -130,6 +130,16 @@ def test_what_came_before_a_wrong_record_is_read_and_nothing_after_it():
             read(reader)
 
 
+@pytest.mark.parametrize("size", [1, 12, 100])
+def test_of_a_wrong_record_nothing_is_ever_read_whatever_the_room(size):
+    reader = RecordReader(KEY)
+    put(reader, records(b"twelve bytes")[0][:-1] + b"?")
+    for _ in range(2):
+        with pytest.raises(RemoteProtocolError):
+            read(reader, size)
+    assert reader.unread_bytes == 0
+
+
 def test_an_empty_record_is_the_end():
     last, end, after = records(b"last words", b"", b"more")
     reader = RecordReader(KEY)
