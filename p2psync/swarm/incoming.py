@@ -11,6 +11,8 @@ import trio
 _WORTH_WAITING_BYTES = 16 << 10
 # More than the system keeps for us would never be there: Linux lets a socket hold 6 MiB, others less.
 _MOST_AWAITED_BYTES = 128 << 10
+# Then what there is will do: a slow peer must not look like a silent one, nor a full window that is too small wait on.
+_LONGEST_WAIT_S = 1.0
 
 
 class Incoming:
@@ -37,8 +39,7 @@ class Incoming:
                 arrived = await self._transport.receive_some(len(room))
                 room[: len(arrived)] = arrived
                 return len(arrived)
-            self._await_bytes(self._socket, missing_bytes)
-            return await self._socket.recv_into(room)
+            return await self._receive_from(self._socket, room, missing_bytes)
         except trio.BrokenResourceError:
             return 0
         except OSError as error:
@@ -46,9 +47,16 @@ class Incoming:
                 raise trio.ClosedResourceError("this side has closed the stream") from None
             return 0
 
-    def _await_bytes(self, sock: trio.socket.SocketType, missing_bytes: int) -> None:
-        awaited = 1 if missing_bytes < _WORTH_WAITING_BYTES else min(missing_bytes, _MOST_AWAITED_BYTES)
-        if awaited != self._awaited_bytes:
-            self._awaited_bytes = awaited
+    async def _receive_from(self, sock: trio.socket.SocketType, room: memoryview, missing_bytes: int) -> int:
+        if missing_bytes >= _WORTH_WAITING_BYTES:
+            self._await_bytes(sock, min(missing_bytes, _MOST_AWAITED_BYTES))
+            with trio.move_on_after(_LONGEST_WAIT_S):
+                return await sock.recv_into(room)
+        self._await_bytes(sock, 1)
+        return await sock.recv_into(room)
+
+    def _await_bytes(self, sock: trio.socket.SocketType, count: int) -> None:
+        if count != self._awaited_bytes:
+            self._awaited_bytes = count
             with suppress(OSError):  # where the system has no such mark, every packet wakes us
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, awaited)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count)

@@ -52,17 +52,37 @@ async def test_who_waits_for_a_record_is_woken_when_it_is_whole(nursery):
         assert counts == [60_000]
 
 
-@pytest.mark.parametrize("missing", [1, 4, 10_000])
-async def test_who_waits_for_little_is_woken_by_the_first_byte(missing):
+async def receive_each(receiver, missing, counts):
+    incoming = Incoming(receiver)
+    for count in missing:
+        await counts.send(await incoming.receive_into(memoryview(bytearray(1 << 20)), count))
+
+
+async def test_who_waits_for_a_record_that_comes_slowly_gets_what_there_is(nursery, autojump_clock):
     sender, receiver = await socket_pair()
+    counts, heard = trio.open_memory_channel(2)
     async with sender, receiver:
-        incoming = Incoming(receiver)
-        await sender.send_all(bytes(50_000))
-        with trio.fail_after(20):
-            await incoming.receive_into(memoryview(bytearray(40_000)), 30_000)
-            await incoming.receive_into(memoryview(bytearray(40_000)), 30_000)
-            await sender.send_all(b"x")
-            assert await incoming.receive_into(memoryview(bytearray(10)), missing) == 1
+        nursery.start_soon(receive_each, receiver, [60_000, 60_000], counts)
+        for count in (20_000, 30_000):
+            await wait_all_tasks_blocked()
+            await sender.send_all(bytes(count))
+            while arrived_bytes(receiver) < count:
+                await trio.lowlevel.checkpoint()
+            with trio.fail_after(5):
+                assert await heard.receive() == count
+
+
+@pytest.mark.parametrize("missing", [1, 4, 10_000])
+async def test_who_waits_for_little_after_much_is_woken_by_the_first_byte(nursery, missing):
+    sender, receiver = await socket_pair()
+    counts, heard = trio.open_memory_channel(2)
+    async with sender, receiver:
+        nursery.start_soon(receive_each, receiver, [50_000, missing], counts)
+        for count in (50_000, 1):
+            await wait_all_tasks_blocked()
+            await sender.send_all(bytes(count))
+            with trio.fail_after(20):
+                assert await heard.receive() == count
 
 
 async def test_the_end_wakes_who_waits_for_a_record(nursery):
