@@ -264,9 +264,8 @@ class Planner:
     def _reuse(self, waits: dict[int, BlockId], lengths: Sequence[int]) -> None:
         """Copy what stands elsewhere in the folder, and take it out of `waits`."""
         batches = list(_batches(list(waits), lengths, self._folder.memory.copy_bytes))
-        with ThreadPoolExecutor(
-            _COPY_THREADS
-        ) as pool:  # each reads, checks and writes; nearly all of it without the GIL
+        pool = ThreadPoolExecutor(_COPY_THREADS)  # each reads, checks and writes; nearly all of it without the GIL
+        try:
             copies = pool.map(self._copy, [[waits[number] for number in batch] for batch in batches])
             for batch, copied in zip(batches, copies, strict=True):
                 self._checkpoint()
@@ -274,6 +273,8 @@ class Planner:
                     if size:
                         self.totals.reused_bytes += size
                         del waits[number]
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def _copy(self, blocks: Sequence[BlockId]) -> list[int]:
         """Write blocks that stand elsewhere in the folder; return the size of each, 0 where it is gone."""
