@@ -173,7 +173,8 @@ class Follower:
         return manifest
 
     async def _fetch_pages(self, ids: Sequence[BlockId], root: BlockId) -> None:
-        missing = [block for block in ids if block not in self._folder.pages.held(ids)]
+        held = self._folder.pages.held(ids)
+        missing = [block for block in ids if block not in held]
         if missing:
             self._folder.store.await_pages(missing)
             await self._swarm.fetch(root, missing)
