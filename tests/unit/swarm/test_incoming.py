@@ -103,3 +103,12 @@ async def test_a_connection_that_was_reset_is_at_its_end():
         await sender.aclose()
         with trio.fail_after(20):
             assert await Incoming(receiver).receive_into(memoryview(bytearray(10)), 1) == 0
+
+
+async def test_what_this_side_has_closed_is_not_at_its_end_but_closed():
+    sender, receiver = await socket_pair()
+    await sender.aclose()
+    incoming = Incoming(receiver)
+    await receiver.aclose()
+    with pytest.raises(trio.ClosedResourceError):
+        await incoming.receive_into(memoryview(bytearray(10)), 1)
