@@ -1,7 +1,10 @@
 """What arrives over a transport, put straight where it belongs, and not before it is worth waking up for."""
 
 import errno
+import fcntl
 import socket
+import termios
+from array import array
 from contextlib import suppress
 
 import trio
@@ -11,8 +14,6 @@ import trio
 _WORTH_WAITING_BYTES = 16 << 10
 # More than the system keeps for us would never be there: Linux lets a socket hold 6 MiB, others less.
 _MOST_AWAITED_BYTES = 128 << 10
-# Then what there is will do: a slow peer must not look like a silent one, nor a full window that is too small wait on.
-_LONGEST_WAIT_S = 1.0
 
 
 class Incoming:
@@ -27,6 +28,16 @@ class Incoming:
         self._socket = transport.socket if isinstance(transport, trio.SocketStream) else None
         self._awaited_bytes = 1
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes that the system holds until there are as many as we wait for: a slow peer must not look silent."""
+        if self._socket is None or self._awaited_bytes == 1:
+            return 0
+        held = array("i", [0])
+        with suppress(OSError):
+            fcntl.ioctl(self._socket.fileno(), termios.FIONREAD, held)
+        return min(held[0], self._awaited_bytes)
+
     async def receive_into(self, room: memoryview, missing_bytes: int) -> int:
         """Receive at least one byte; return how many, 0 at the end, orderly or not. A cancelled call loses nothing.
 
@@ -39,7 +50,8 @@ class Incoming:
                 arrived = await self._transport.receive_some(len(room))
                 room[: len(arrived)] = arrived
                 return len(arrived)
-            return await self._receive_from(self._socket, room, missing_bytes)
+            self._await_bytes(self._socket, missing_bytes)
+            return await self._socket.recv_into(room)
         except trio.BrokenResourceError:
             return 0
         except OSError as error:
@@ -47,16 +59,9 @@ class Incoming:
                 raise trio.ClosedResourceError("this side has closed the stream") from None
             return 0
 
-    async def _receive_from(self, sock: trio.socket.SocketType, room: memoryview, missing_bytes: int) -> int:
-        if missing_bytes >= _WORTH_WAITING_BYTES:
-            self._await_bytes(sock, min(missing_bytes, _MOST_AWAITED_BYTES))
-            with trio.move_on_after(_LONGEST_WAIT_S):
-                return await sock.recv_into(room)
-        self._await_bytes(sock, 1)
-        return await sock.recv_into(room)
-
-    def _await_bytes(self, sock: trio.socket.SocketType, count: int) -> None:
-        if count != self._awaited_bytes:
-            self._awaited_bytes = count
+    def _await_bytes(self, sock: trio.socket.SocketType, missing_bytes: int) -> None:
+        awaited = 1 if missing_bytes < _WORTH_WAITING_BYTES else min(missing_bytes, _MOST_AWAITED_BYTES)
+        if awaited != self._awaited_bytes:
+            self._awaited_bytes = awaited
             with suppress(OSError):  # where the system has no such mark, every packet wakes us
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, awaited)

@@ -113,6 +113,21 @@ async def test_a_stream_that_is_closed_holds_on_to_nothing_that_it_received(auto
     assert server.unread_bytes == 0
 
 
+async def test_what_the_system_holds_of_a_record_counts_as_unread(nursery):
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    client_end = await trio.open_tcp_stream(*listeners[0].socket.getsockname())
+    async with listeners[0], client_end, await listeners[0].accept() as server_end:
+        _, server = await connected((client_end, server_end))
+        nursery.start_soon(server.receive_into, memoryview(bytearray(100)))
+        for part in ((1 << 20).to_bytes(4, "big") + bytes(5000), bytes(7000)):
+            await wait_all_tasks_blocked()
+            await client_end.send_all(part)
+        with trio.fail_after(20):
+            while server.unread_bytes != 12_004:
+                await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+
+
 async def test_one_task_may_send_while_another_receives():
     client, server = await connected()
     data = letters(1 << 20)
