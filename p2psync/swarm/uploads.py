@@ -118,7 +118,7 @@ class WantQueue:
         return bool(self._ids)
 
     def rest_s(self, now: float) -> float:
-        """Return when to look again for something to send: in no time if there is any, never if nothing is asked for."""
+        """Return when to look again for something to send: at once if there is any, never if nothing is wanted."""
         if self._ids or self._fresh(1):
             return 0.0
         rests_s = [self._dealt.rest_s(id_, now) for id_ in islice(self._stale, LOOK_AT)]
