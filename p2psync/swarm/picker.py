@@ -11,7 +11,7 @@ from itertools import count, islice
 
 from p2psync.blocks.need import Run
 from p2psync.ids import BlockId
-from p2psync.swarm.debts import DUPLICATE_GAIN, UNMEASURED_RATE_BYTES_PER_S, Debtor, Debts, is_quicker
+from p2psync.swarm.debts import DUPLICATE_GAIN, Debtor, Debts, is_quicker
 from p2psync.swarm.holdings import Grown, Holdings
 from p2psync.swarm.pool import PAGES_RARITY, Pool
 from p2psync.swarm.tasks import Job, Task, Wanted, Written
@@ -182,7 +182,7 @@ class Picker:
         mine = self._peers[peer]
         if mine.is_doubtful or self.wishes.is_dealing(peer):
             return [], {}
-        rate = mine.rate_bytes_per_s or UNMEASURED_RATE_BYTES_PER_S
+        rate = mine.supposed_rate
         owing = [each for each in self._peers if len(self._peers[each].tasks) > UNDER_WAY_TASKS]
         for victim in sorted(owing, key=lambda each: -self._peers[each].remaining_s):
             state = self._peers[victim]
