@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from p2psync.cli.tables import limit_lines, peer_lines, status_lines
+from p2psync.cli.tables import limit_lines, peer_lines, sent_lines, status_lines
 from p2psync.node.control import ask_control
-from p2psync.node.peer_table import PeerRow
+from p2psync.node.peer_table import read_row
 from p2psync.store.folder_state import STATE_NAME
 
 
@@ -27,12 +27,12 @@ def ask(directory: Path, state_directory: Path | None, question: Mapping[str, An
 
 
 def _peers(answer: Mapping[str, Any]) -> Sequence[str]:
-    rows = [PeerRow(**row) for row in answer["peers"]]
-    return [*(peer_lines(rows) or ["nobody is linked"]), f"sent so far: {answer['copies_sent']:.2f} times the folder"]
+    rows = [read_row(row) for row in answer.get("peers", ())]
+    return [*(peer_lines(rows) or ["nobody is linked"]), *sent_lines(answer)]
 
 
 _LINES: Mapping[str, Callable[[Mapping[str, Any]], Sequence[str]]] = {
     "peers": _peers,
     "status": status_lines,
-    "limit": lambda answer: limit_lines(answer["limits"]),
+    "limit": lambda answer: limit_lines(answer.get("limits", {})),
 }
