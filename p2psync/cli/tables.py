@@ -73,6 +73,18 @@ def status_lines(status: Mapping[str, Any]) -> list[str]:
     return _aligned(cells) + limit_lines(status["limits"])
 
 
+def first_lines(told: Mapping[str, Any]) -> list[str]:
+    """Return what `p2psync first` prints: the place where to read what is there, and if it is not all, how much is."""
+    path, read_at, kind = printable(told["path"]), printable(told.get("read_at") or ""), told.get("kind")
+    if told.get("ready"):
+        return [read_at]
+    if kind is None:
+        return [f"{path} comes first if the folder has it: what it has is not known here yet"]
+    if kind != "file" or not read_at:
+        return [f"{path} comes first now"]
+    return [f"{path} comes first now: from byte {told['from']:,} to {told['to']:,} of {told['size']:,} in {read_at}"]
+
+
 def limit_lines(limits: Mapping[str, Any]) -> list[str]:
     """Return the limits that are set, and whom they hold for."""
     told = {key: {**_NO_LIMIT, **limits.get(key, {})} for key in _LIMIT_NAMES}

@@ -96,7 +96,7 @@ class _Follow:
         )
         follower = Follower(self._folder, identity.keys, newest, self._network.swarm, self._tell, options.pull)
         self._network.left_bytes = lambda: _left_bytes(follower.progress)
-        answers = FolderAnswers(self._folder, self._network, newest, follower.progress)
+        answers = FolderAnswers(self._folder, self._network, newest, follower.progress, follower.ask)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._network.run)
             nursery.start_soon(report_progress, follower.progress, self._network, self._emit, answers.peers)
