@@ -34,6 +34,7 @@ class DirectSwarm:
         self.must_hold = True
         self._hurried: set[BlockId] = set()
         self._begun: set[BlockId] = set()
+        self._calls = 0
         self._store = store
         self._sources = list(sources)
         self._followers: list[DirectSwarm] = []
@@ -72,11 +73,17 @@ class DirectSwarm:
     async def fetch_runs(
         self, root: BlockId, runs: AsyncIterable[Sequence[Run]], *, in_order: bool = False, urgency: int = 0
     ) -> None:
-        async for batch in runs:
-            for run in batch:
-                if urgency:
-                    self._hurried |= set(run.ids)
-                await self._move(run.ids, of_files=True)
+        self._calls += 1
+        try:
+            async for batch in runs:
+                for run in batch:
+                    if urgency:
+                        self._hurried |= set(run.ids)
+                    await self._move(run.ids, of_files=True)
+        finally:
+            self._calls -= 1
+            if not self._calls:
+                self._begun.clear()
 
     def hold(self, root: BlockId, holdings: Mapping[BlockId, PageHolding]) -> None:
         for page, holding in holdings.items():
