@@ -187,10 +187,7 @@ class Picker:
         return self._debts.assign(peer, task, now)
 
     def steal(self, peer: int, now: float) -> tuple[list[BlockId], dict[int, list[BlockId]]]:
-        """Let an idle peer have what another was asked for last and will take much longer for.
-
-        Returns it, and where to cancel it.
-        """
+        """Let an idle peer have what another owes and will take long for; return it, and where to cancel it."""
         mine = self._peers[peer]
         if mine.is_doubtful or self.wishes.is_dealing(peer):
             return [], {}

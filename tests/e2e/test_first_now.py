@@ -129,3 +129,17 @@ def test_a_follower_that_has_all_says_at_once_where_it_is(tmp_path):
             assert told.stdout == f"{tmp_path / 'b/file'}\n"
             (tmp_path / "b/file").unlink()
             assert "was removed here" in ask("first", tmp_path / "b", "file").stderr
+
+
+def test_who_waits_may_stop_waiting(tmp_path):
+    make_random_file(tmp_path / "a/large", 24_000_000, seed=1)
+    with share(tmp_path / "a") as sharer:
+        link = sharer.wait_event("ready")["link"]
+        with get(link, tmp_path / "b", "--limit-down", "500K") as getter:
+            getter.wait_event("progress", state="fetching")
+            with waiting(tmp_path / "b", "large") as waiter:
+                eventually(lambda: is_asking(waiter), "it waits")
+                waiter.interrupt()
+                assert waiter.wait() == 130
+            assert not first(tmp_path / "b", "large")["ready"]
+            assert getter.is_running()
