@@ -57,8 +57,6 @@ async def follow(options: FollowOptions, emit: Callable[[Shown], None]) -> None:
     folder = FolderState.open(options.directory, create=True)
     folder.memory = options.memory
     try:
-        if folder.was_damaged:
-            emit(Note("the folder's index was damaged and is made anew: every file is read again"))
         await _Follow(folder, options, emit, began).run()
     finally:
         folder.close()
@@ -81,6 +79,8 @@ class _Follow:
         identity = followed_folder(self._folder.directory, options.link)
         ports = await open_ports(self._folder.database, options.network.listen, with_tracker=False)
         self._emit(Listening(str(ports.listen)))
+        if self._folder.was_damaged:
+            self._emit(Note("the folder's index was damaged and is made anew: every file is read again"))
         network_options = replace(
             options.network,
             trackers=options.network.trackers + options.link.trackers,
