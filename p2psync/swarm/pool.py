@@ -9,8 +9,10 @@ from p2psync.swarm.tasks import Task, Wanted
 
 _NOWHERE = (None, BlockId(b""))
 _NONE: Mapping[Task, None] = {}
-PAGES_RARITY = -1
+PAGES_RARITY = -2
 """Root and pages come before every block of a file: without them nothing else can be wanted."""
+URGENT_RARITY = -1
+"""What somebody waits for comes before all other blocks, however many peers hold it."""
 
 
 @dataclass(slots=True)
@@ -55,9 +57,13 @@ class Pool:
         return self._buckets.get(0, _NONE)
 
     @property
-    def pages(self) -> Mapping[Task, None]:
-        """Tasks of roots and pages."""
-        return self._buckets.get(PAGES_RARITY, _NONE)
+    def urgent(self) -> Mapping[Task, None]:
+        """Tasks that somebody waits for."""
+        return self._buckets.get(URGENT_RARITY, _NONE)
+
+    def before_all(self) -> list[tuple[int, Mapping[Task, None]]]:
+        """Return the buckets that come before all others."""
+        return [(rarity, self._buckets[rarity]) for rarity in (PAGES_RARITY, URGENT_RARITY) if rarity in self._buckets]
 
     def rarest_first(self) -> Iterator[tuple[int, Mapping[Task, None]]]:
         """Yield the buckets by rarity, rarest first; they must not be changed while they are looked at."""
@@ -109,6 +115,16 @@ class Pool:
             self._leave(task)
             self._size -= 1
 
+    def hurry(self, task: Task, ids: Iterable[BlockId], urgency: int, number: int) -> Task:
+        """Cut urgent blocks out of a task, wished for nowhere; return the task of their own that they make."""
+        part = task.part({}, set(task.holders))
+        part.urgency, part.number = urgency, number
+        self._carve(task, ids, part)
+        if not task.wanted:
+            self._leave(task)
+            self._size -= 1
+        return part
+
     # --- wishes -------------------------------------------------------------------------------------------------------
 
     def wish(self, task: Task, peer: int) -> None:
@@ -134,7 +150,7 @@ class Pool:
             if task.wished_at is not None:
                 growth.unwished.setdefault(task.wished_at, []).extend(ids)
             if len(ids) < len(task.wanted):
-                growth.carved.append(self._carve(task, ids, peer))
+                growth.carved.append(self._carve(task, ids, task.part({}, {*task.holders, peer})))
             else:
                 self._announced(task, peer)
         return growth
@@ -171,8 +187,8 @@ class Pool:
         self._buckets.setdefault(_rarity(task), {})[task] = None
         self._held.setdefault(peer, {})[task] = None
 
-    def _carve(self, task: Task, ids: list[BlockId], peer: int) -> Task:
-        part = task.part({id_: task.wanted.pop(id_) for id_ in ids}, {*task.holders, peer})
+    def _carve(self, task: Task, ids: Iterable[BlockId], part: Task) -> Task:
+        part.wanted = {id_: task.wanted.pop(id_) for id_ in ids}
         self.add(part)
         return part
 
@@ -217,7 +233,9 @@ def _take_out(tasks: dict[int, dict[Task, None]], key: int, task: Task) -> None:
 
 
 def _rarity(task: Task) -> int:
-    return PAGES_RARITY if task.job.pages else len(task.holders)
+    if task.job.pages:
+        return PAGES_RARITY
+    return URGENT_RARITY if task.urgency else len(task.holders)
 
 
 def _counts(holdings: Holdings, task: Task) -> bool:

@@ -165,11 +165,12 @@ class Host:
 
     def _new_end(self, other: "Host") -> Peering:
         up, down = (Throttle(self.limits, upward=upward, host="") for upward in (True, False))
-        flow = PeerFlow(self.clock.now)
-        return Peering(other.name, self, other, Holdings(), flow, WantQueue(self._dealt), up, down)
+        flow, holdings = PeerFlow(self.clock.now), Holdings()
+        return Peering(other.name, self, other, holdings, flow, WantQueue(self._dealt, holdings), up, down)
 
     def _drained(self, peering: Peering, size: int, took_s: float) -> None:
         peering.frame_size.sent(size, took_s)
+        peering.wants.frame_left(took_s)
         self._slots.end(peering.turns.popleft(), self.clock.now)
         if peering.is_choked:
             peering.tell_choked()
@@ -286,16 +287,24 @@ class Host:
     def _serve(self, peering: Peering) -> None:
         """Let a link wait for its turn to send, if there is anything to send and room for it."""
         wants, out = peering.wants, peering.out
-        if (
-            not peering.is_waiting
-            and not peering.is_paying
-            and not out.is_cut
-            and len(out.waiting) < (2 if wants.has_wants else 1)
-            and (wants or peering.ready)
-        ):
+        if peering.is_waiting or peering.is_paying or out.is_cut or len(out.waiting) >= (2 if wants.has_wants else 1):
+            return
+        if not peering.ready and (rest_s := wants.rest_s(self.clock.now)):
+            self._rest(peering, rest_s)
+        else:
             peering.is_waiting = True
             self._turns.append(peering)
             self._take_turns()
+
+    def _rest(self, peering: Peering, rest_s: float) -> None:
+        """Look again when something may be sent."""
+        if rest_s != math.inf and not peering.is_resting:
+            peering.is_resting = True
+            self.clock.after(rest_s + 1e-6, self._end_rest, peering)
+
+    def _end_rest(self, peering: Peering) -> None:
+        peering.is_resting = False
+        self._serve(peering)
 
     def _take_turns(self) -> None:
         while self._turns:
@@ -307,9 +316,9 @@ class Host:
                 return
             peering = self._turns.popleft()
             peering.is_waiting = False
-            if (peering.wants or peering.ready) and not peering.out.is_cut:
+            if not peering.out.is_cut and (peering.ready or not peering.wants.rest_s(self.clock.now)):
                 self._send_frames(peering)
-                self._serve(peering)
+            self._serve(peering)
 
     def _end_patience(self) -> None:
         self._is_patient = False
@@ -333,7 +342,7 @@ class Host:
 
     def _next_frames(self, peering: Peering) -> Iterator[Blocks | Part | Missing]:
         wants, limit_bytes = peering.wants, peering.frame_size.limit_bytes
-        ids, payloads = self._read(wants.first(READ_IDS, limit_bytes))
+        ids, payloads = self._read(wants.first(READ_IDS, limit_bytes, self.clock.now))
         wants.drop(ids)
         wants.answered(payloads)
         return frames(ids, payloads, min(limit_bytes, peering.up_limit.quantum_bytes))

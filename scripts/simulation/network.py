@@ -113,8 +113,12 @@ class Wire:
             self._clock.after(self._delay_s, self._hear, message)
 
     def next_quantum(self, most_bytes: int) -> int:
-        """Take the next bytes to send, of as many messages as fit."""
-        size = min(most_bytes, self._left_bytes)
+        """Take the next bytes to send: of the first message, and those behind it that fit entirely."""
+        size = min(most_bytes, self.waiting[0][1] - self._passed_bytes)
+        for _, total, _ in self.waiting[1:]:
+            if size + total > most_bytes:
+                break
+            size += total
         self._left_bytes -= size
         self._under_way_bytes += size
         return size
