@@ -1,7 +1,8 @@
 """What `sync` tells `swarm` about pages: which of their blocks are wanted, and which are already held."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from p2psync.ids import BlockId
 
@@ -26,6 +27,15 @@ class Run:
     def size_bytes(self) -> int:
         """Payload bytes of the whole run."""
         return sum(self.lengths)
+
+    def only(self, kept: set[BlockId]) -> Self:
+        """Return the run without the blocks that are not among some."""
+        if kept.issuperset(self.ids):
+            return self
+        rows = [row for row in zip(self.positions, self.ids, self.lengths, strict=True) if row[1] in kept]
+        return replace(
+            self, positions=[row[0] for row in rows], ids=[row[1] for row in rows], lengths=[row[2] for row in rows]
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Commands that ask a running process: peers, status, limit."""
+"""Commands that ask a running process: peers, status, limit, first."""
 
 import json
 import sys
@@ -6,20 +6,24 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from p2psync.cli.tables import limit_lines, peer_lines, status_lines
-from p2psync.node.control import ask_control
-from p2psync.node.peer_table import PeerRow
+from p2psync.cli.tables import first_lines, limit_lines, peer_lines, sent_lines, status_lines
+from p2psync.node.control import ANSWER_S, ask_control
+from p2psync.node.peer_table import read_row
 from p2psync.store.folder_state import STATE_NAME
 
 
 def ask(directory: Path, state_directory: Path | None, question: Mapping[str, Any], *, as_json: bool) -> None:
     """Ask the process that is at work on a folder, and print its answer.
 
+    With `wait` in the question, the answer may take as long as the process lives.
+
     Raises:
         UnreachableError: There is none.
         ConfigError: It does not take the question.
+        StoreError: What is waited for cannot be made there.
     """
-    answer = ask_control(state_directory or directory / STATE_NAME, question)
+    answer_s = None if question.get("wait") else ANSWER_S
+    answer = ask_control(state_directory or directory / STATE_NAME, question, answer_s)
     if as_json:
         sys.stdout.write(json.dumps({"event": question["command"]} | answer) + "\n")
     else:
@@ -27,12 +31,13 @@ def ask(directory: Path, state_directory: Path | None, question: Mapping[str, An
 
 
 def _peers(answer: Mapping[str, Any]) -> Sequence[str]:
-    rows = [PeerRow(**row) for row in answer["peers"]]
-    return [*(peer_lines(rows) or ["nobody is linked"]), f"sent so far: {answer['copies_sent']:.2f} times the folder"]
+    rows = [read_row(row) for row in answer.get("peers", ())]
+    return [*(peer_lines(rows) or ["nobody is linked"]), *sent_lines(answer)]
 
 
 _LINES: Mapping[str, Callable[[Mapping[str, Any]], Sequence[str]]] = {
     "peers": _peers,
     "status": status_lines,
-    "limit": lambda answer: limit_lines(answer["limits"]),
+    "first": first_lines,
+    "limit": lambda answer: limit_lines(answer.get("limits", {})),
 }

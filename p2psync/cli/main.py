@@ -249,6 +249,24 @@ def limit(
     _ask(directory, state_dir, {"command": "limit", **changes}, as_json=json)
 
 
+@app.command()
+def first(
+    *,
+    directory: Directory,
+    path: Annotated[str, typer.Argument(metavar="PATH", help="A file or directory, as it is called inside DIR.")],
+    offset: Annotated[int, typer.Option("--from", metavar="OFFSET", min=0, help="Of a file: begin at this byte.")] = 0,
+    count: Annotated[
+        int | None, typer.Option("--bytes", metavar="COUNT", min=1, help="Of a file: wait for so many bytes only.")
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until it is there; then print where to read it.")] = False,
+    state_dir: StateDir = None,
+    json: Json = False,
+) -> None:
+    """Have a running get or sync of DIR fetch a path before all others, a file from an offset on."""
+    asked = {"path": path, "from": offset, "bytes": count, "wait": wait}
+    _ask(directory, state_dir, {"command": "first", **asked}, as_json=json)
+
+
 def _ask(directory: Path, state_dir: Path | None, question: dict[str, object], *, as_json: bool) -> None:
     with _Told(as_json=as_json):
         from p2psync.cli.asking import ask

@@ -1,4 +1,7 @@
-"""Lines for people: sizes, and what peers, status and limits look like."""
+"""Lines for people: sizes, and what peers, status and limits look like.
+
+What is shown may come from a process of another version: a field that it does not tell is shown as if there were none.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -6,6 +9,23 @@ from typing import Any
 from p2psync.node.peer_table import PeerRow
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+_NO_STATUS: Mapping[str, Any] = {
+    "folder": "?",
+    "state": "?",
+    "done_bytes": 0,
+    "total_bytes": 0,
+    "fetched_bytes": 0,
+    "uploaded_bytes": 0,
+    "copies_sent": 0.0,
+    "peers": 0,
+    "addresses": 0,
+    "waiting_for": "",
+    "sources": {},
+    "listen": "?",
+    "seq": 0,
+    "limits": {},
+}
+_NO_LIMIT: Mapping[str, Any] = {"set": "", "now": None}
 _LIMIT_NAMES = {"up": "send", "down": "receive", "peer_up": "send to each peer", "peer_down": "receive from each peer"}
 
 
@@ -28,8 +48,15 @@ def peer_lines(rows: Sequence[PeerRow]) -> list[str]:
     return _aligned([_peer_cells(row) for row in rows])
 
 
+def sent_lines(answer: Mapping[str, Any]) -> list[str]:
+    """Return what an origin keeps an eye on, if it is told."""
+    copies = answer.get("copies_sent")
+    return [] if copies is None else [f"sent so far: {copies:.2f} times the folder"]
+
+
 def status_lines(status: Mapping[str, Any]) -> list[str]:
     """Return what `p2psync status` prints."""
+    status = {**_NO_STATUS, **status}
     done = f"{status['state']}: {show_bytes(status['done_bytes'])} of {show_bytes(status['total_bytes'])}"
     sent = f"{show_bytes(status['uploaded_bytes'])}, {status['copies_sent']:.2f} times the folder"
     cells = [
@@ -46,16 +73,29 @@ def status_lines(status: Mapping[str, Any]) -> list[str]:
     return _aligned(cells) + limit_lines(status["limits"])
 
 
+def first_lines(told: Mapping[str, Any]) -> list[str]:
+    """Return what `p2psync first` prints: the place where to read what is there, and if it is not all, how much is."""
+    path, read_at, kind = printable(told["path"]), printable(told.get("read_at") or ""), told.get("kind")
+    if told.get("ready"):
+        return [read_at]
+    if kind is None:
+        return [f"{path} comes first if the folder has it: what it has is not known here yet"]
+    if kind != "file" or not read_at:
+        return [f"{path} comes first now"]
+    return [f"{path} comes first now: from byte {told['from']:,} to {told['to']:,} of {told['size']:,} in {read_at}"]
+
+
 def limit_lines(limits: Mapping[str, Any]) -> list[str]:
     """Return the limits that are set, and whom they hold for."""
+    told = {key: {**_NO_LIMIT, **limits.get(key, {})} for key in _LIMIT_NAMES}
     rows = [
-        [f"{name} at most", _rate(limits[key]["now"]), f"(set: {limits[key]['set']})"]
+        [f"{name} at most", _rate(told[key]["now"]), f"(set: {told[key]['set']})"]
         for key, name in _LIMIT_NAMES.items()
-        if limits[key]["set"]
+        if told[key]["set"]
     ]
     if not rows:
         return ["no limits"]
-    reach = "they hold on the local network too" if limits["lan"] else "not for peers at private addresses"
+    reach = "they hold on the local network too" if limits.get("lan", True) else "not for peers at private addresses"
     return [*_aligned(rows), f"limits: {reach}"]
 
 

@@ -1,5 +1,6 @@
 """One announce over HTTP or HTTPS."""
 
+import os
 import ssl
 from dataclasses import dataclass
 from urllib.parse import urljoin
@@ -106,7 +107,7 @@ async def _connect(host: str, port: int, family: int) -> trio.SocketStream:
             await socket.connect(address)
         except OSError as error:
             socket.close()
-            failure = error
+            failure = OSError(os.strerror(error.errno or 0))  # trio's own words repeat the address
         except BaseException:
             socket.close()
             raise

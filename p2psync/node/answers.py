@@ -1,7 +1,9 @@
-"""What a running process answers to `peers`, `status` and `limit`."""
+"""What a running process answers to `peers`, `status`, `limit` and `first`."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from typing import Protocol
 
 from p2psync.errors import ConfigError, P2PSyncError
 from p2psync.ids import BlockId
@@ -12,8 +14,17 @@ from p2psync.node.peer_table import PeerRow, explain_standstill, peer_rows
 from p2psync.node.progress import snapshot
 from p2psync.node.timetable import Timetable, parse_timetable
 from p2psync.store.folder_state import FolderState
+from p2psync.sync.asked import AskedPath, read_asked
+from p2psync.sync.asks import Ask
 from p2psync.sync.events import FolderProgress
 from p2psync.sync.heads import NewestHead
+
+
+class Asking(Protocol):
+    """Has a path before all others, as `Follower.ask` does."""
+
+    def __call__(self, what: AskedPath, *, waits: bool) -> Awaitable[Ask]: ...  # noqa: D102
+
 
 TABLES = ("up", "down", "peer_up", "peer_down")
 
@@ -26,23 +37,33 @@ class FolderAnswers:
         network: Its peers.
         newest: Its version.
         progress: How far it is.
+        ask: Has a path before all others; None where all of the folder is here.
     """
 
     def __init__(
-        self, folder: FolderState, network: FolderNetwork, newest: NewestHead, progress: FolderProgress
+        self,
+        folder: FolderState,
+        network: FolderNetwork,
+        newest: NewestHead,
+        progress: FolderProgress,
+        ask: Asking | None = None,
     ) -> None:
         self._folder = folder
         self._network = network
         self._newest = newest
         self._progress = progress
+        self._ask = ask
         self._pages_of: tuple[BlockId | None, int] = (None, 0)
 
-    def answer(self, question: Question) -> Answer:
+    async def answer(self, question: Question) -> Answer:
         """Answer a question.
 
         Raises:
             ConfigError: It is none that we know, or asks for what cannot be.
+            PathError: It waits for a path that cannot be made here.
         """
+        if question.get("command") == "first":
+            return await self._first(question)
         commands: dict[object, Callable[[Question], Answer]] = {
             "peers": self._peers,
             "status": self._status,
@@ -56,6 +77,26 @@ class FolderAnswers:
     def peers(self) -> list[PeerRow]:
         """Return a row a peer."""
         return peer_rows(self._network.swarm.statistics(), self._pages())
+
+    async def _first(self, question: Question) -> Answer:
+        if self._ask is None:
+            raise ConfigError("this process shares the folder: all of it is here")
+        path, offset, count = question.get("path"), question.get("from", 0), question.get("bytes")
+        if not isinstance(path, str) or not isinstance(offset, int) or not isinstance(count, int | None):
+            raise ConfigError("a path is asked for by its name, and by numbers of bytes")
+        waits = question.get("wait") is True
+        ask = await self._ask(read_asked(path, offset, count), waits=waits)
+        if waits:
+            await ask.wait()
+        return {
+            "path": os.fsdecode(ask.what.path),
+            "kind": ask.kind.name.lower() if ask.kind is not None else None,
+            "size": ask.size_bytes,
+            "from": offset,
+            "to": ask.end,
+            "ready": ask.is_there,
+            "read_at": str(ask.read_at.absolute()) if ask.read_at is not None else None,
+        }
 
     def _peers(self, question: Question) -> Answer:
         sent = snapshot(self._progress, self._network).copies_sent

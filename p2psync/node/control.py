@@ -7,21 +7,24 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import trio
 
-from p2psync.errors import ConfigError, P2PSyncError, UnreachableError
+from p2psync.errors import ConfigError, P2PSyncError, PathError, StoreError, UnreachableError
 
 SOCKET_NAME = "control"
 MAX_LINE_BYTES = 64 << 10
 """A question names a command and a few options."""
 QUESTION_S = 10.0
-"""Who connects asks at once, and reads the answer."""
-MAX_CONNECTIONS = 16
+"""Who connects asks at once, and reads the answer at once."""
+MAX_CONNECTIONS = 100
+"""More than the paths that may be waited for at a time: whoever waits keeps the connection."""
+LAST_WORD_S = 1.0
+"""An answer fits into the socket's buffer, unless whoever asked means harm."""
 ANSWER_S = 10.0
 """A process that works answers within milliseconds."""
 _LONGEST_PATH = 100
@@ -31,12 +34,16 @@ Question = Mapping[str, Any]
 Answer = dict[str, Any]
 
 
-async def serve_control(directory: Path, answer: Callable[[Question], Answer], complain: Callable[[str], None]) -> None:
+Answering = Callable[[Question], Awaitable[Answer]]
+
+
+async def serve_control(directory: Path, answer: Answering, complain: Callable[[str], None]) -> None:
     """Answer questions until cancelled.
 
     Args:
         directory: The folder's state directory; we hold its lock.
-        answer: Returns what to say; a P2PSyncError that it raises is told to whoever asked.
+        answer: Returns what to say; a P2PSyncError that it raises is told to whoever asked. It may take its time, and
+            is cancelled when whoever asked hangs up.
         complain: Told in a sentence if nobody can ask here, because of this system or its disk; then this returns.
     """
     try:
@@ -48,8 +55,7 @@ async def serve_control(directory: Path, answer: Callable[[Question], Answer], c
 
     async def serve(stream: trio.SocketStream) -> None:
         async with stream, limit:
-            with trio.move_on_after(QUESTION_S):
-                await _converse(stream, answer)
+            await _converse(stream, answer)
 
     try:
         await trio.serve_listeners(serve, [listener])
@@ -57,19 +63,26 @@ async def serve_control(directory: Path, answer: Callable[[Question], Answer], c
         (directory / SOCKET_NAME).unlink(missing_ok=True)
 
 
-def ask_control(directory: Path, question: Question) -> Answer:
+def ask_control(directory: Path, question: Question, answer_s: float | None = ANSWER_S) -> Answer:
     """Ask the process that is at work on a folder; blocking.
 
+    Args:
+        directory: Its state directory.
+        question: What to ask.
+        answer_s: How long to wait for the answer; None: as long as the process lives.
+
     Raises:
-        UnreachableError: There is none.
+        UnreachableError: There is none, or it ended before it answered.
         ConfigError: It does not take the question.
+        StoreError: What was asked for cannot be made there.
     """
     sentence = "nothing is running for this folder: start it with share, get or sync"
     with _socket() as client:
-        client.settimeout(ANSWER_S)
+        client.settimeout(answer_s)
         try:
             with _short_path(directory) as path:
                 client.connect(path)
+            sentence = "the process that is at work on this folder ended before it answered"
             client.sendall(json.dumps(question).encode() + b"\n")
             line = client.makefile("rb").readline()
         except TimeoutError:
@@ -80,17 +93,30 @@ def ask_control(directory: Path, question: Question) -> Answer:
         raise UnreachableError(sentence)
     answer: Answer = json.loads(line)
     if "error" in answer:
-        raise ConfigError(answer["error"])
+        raise (StoreError if answer.get("kind") == "path" else ConfigError)(answer["error"])
     return answer
 
 
-async def _converse(stream: trio.SocketStream, answer: Callable[[Question], Answer]) -> None:
-    try:
+async def _converse(stream: trio.SocketStream, answer: Answering) -> None:
+    line = b""
+    with trio.move_on_after(QUESTION_S), suppress(trio.BrokenResourceError):
         line = await _read_line(stream)
-        if line:
-            await stream.send_all(json.dumps(_answered(line, answer)).encode() + b"\n")
-    except (trio.BrokenResourceError, trio.ClosedResourceError):
-        return  # it did not wait for the answer
+    if not line:
+        return
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_wait_hang_up, stream, nursery.cancel_scope)
+        told = json.dumps(await _answered(line, answer)).encode() + b"\n"
+        # What was waited for may be all that this process had still to do: the word goes out before it ends.
+        with trio.move_on_after(LAST_WORD_S, shield=True), suppress(trio.BrokenResourceError):
+            await stream.send_all(told)
+        nursery.cancel_scope.cancel()
+
+
+async def _wait_hang_up(stream: trio.SocketStream, scope: trio.CancelScope) -> None:
+    """Cancel a scope when the other end is gone, or says more than its question."""
+    with suppress(trio.BrokenResourceError):
+        await stream.receive_some()
+    scope.cancel()
 
 
 async def _read_line(stream: trio.SocketStream) -> bytes:
@@ -104,7 +130,7 @@ async def _read_line(stream: trio.SocketStream) -> bytes:
     return received.partition(b"\n")[0]
 
 
-def _answered(line: bytes, answer: Callable[[Question], Answer]) -> Answer:
+async def _answered(line: bytes, answer: Answering) -> Answer:
     try:
         question = json.loads(line)
     except (ValueError, RecursionError):
@@ -112,9 +138,9 @@ def _answered(line: bytes, answer: Callable[[Question], Answer]) -> Answer:
     if not isinstance(question, dict):
         return {"error": "a question is a JSON object"}
     try:
-        return answer(question)
+        return await answer(question)
     except P2PSyncError as error:
-        return {"error": str(error)}
+        return {"error": str(error), "kind": "path" if isinstance(error, PathError) else "usage"}
 
 
 def _listen(directory: Path) -> trio.SocketListener:

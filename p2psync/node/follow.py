@@ -57,8 +57,6 @@ async def follow(options: FollowOptions, emit: Callable[[Shown], None]) -> None:
     folder = FolderState.open(options.directory, create=True)
     folder.memory = options.memory
     try:
-        if folder.was_damaged:
-            emit(Note("the folder's index was damaged and is made anew: every file is read again"))
         await _Follow(folder, options, emit, began).run()
     finally:
         folder.close()
@@ -81,6 +79,8 @@ class _Follow:
         identity = followed_folder(self._folder.directory, options.link)
         ports = await open_ports(self._folder.database, options.network.listen, with_tracker=False)
         self._emit(Listening(str(ports.listen)))
+        if self._folder.was_damaged:
+            self._emit(Note("the folder's index was damaged and is made anew: every file is read again"))
         network_options = replace(
             options.network,
             trackers=options.network.trackers + options.link.trackers,
@@ -96,7 +96,7 @@ class _Follow:
         )
         follower = Follower(self._folder, identity.keys, newest, self._network.swarm, self._tell, options.pull)
         self._network.left_bytes = lambda: _left_bytes(follower.progress)
-        answers = FolderAnswers(self._folder, self._network, newest, follower.progress)
+        answers = FolderAnswers(self._folder, self._network, newest, follower.progress, follower.ask)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._network.run)
             nursery.start_soon(report_progress, follower.progress, self._network, self._emit, answers.peers)

@@ -1,7 +1,8 @@
 """What each peer has, gives and takes, as rows to show; and why nothing comes. Pure."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
 from p2psync.manifest.head import Standing
 from p2psync.swarm.statistics import LinkStatistics, SwarmStatistics
@@ -15,7 +16,7 @@ FULL_INTAKE_BYTES = 24 << 20
 
 @dataclass(frozen=True, slots=True)
 class PeerRow:
-    """One linked peer.
+    """One linked peer; what a process of another version does not tell of it is as if there were none.
 
     Attributes:
         address: Where it accepts links, empty if unknown.
@@ -38,24 +39,32 @@ class PeerRow:
         state: A few words on what goes on.
     """
 
-    address: str
-    device: str
-    direction: str
-    agent: str
-    held: float | None
-    received_bytes: int
-    sent_bytes: int
-    down_bytes_per_s: int
-    up_bytes_per_s: int
-    down_limit: float | None
-    up_limit: float | None
-    down_exempt: bool
-    up_exempt: bool
-    owes_bytes: int
-    wished_blocks: int
-    chokes_us: bool
-    wants_blocks: int
-    state: str
+    address: str = ""
+    device: str = ""
+    direction: str = ""
+    agent: str = ""
+    held: float | None = None
+    received_bytes: int = 0
+    sent_bytes: int = 0
+    down_bytes_per_s: int = 0
+    up_bytes_per_s: int = 0
+    down_limit: float | None = None
+    up_limit: float | None = None
+    down_exempt: bool = False
+    up_exempt: bool = False
+    owes_bytes: int = 0
+    wished_blocks: int = 0
+    chokes_us: bool = False
+    wants_blocks: int = 0
+    state: str = ""
+
+
+_FIELDS = frozenset(field.name for field in fields(PeerRow))
+
+
+def read_row(told: Mapping[str, Any]) -> PeerRow:
+    """Return the row that another process tells of; it may be of another version, with more fields or fewer."""
+    return PeerRow(**{name: value for name, value in told.items() if name in _FIELDS})
 
 
 def peer_rows(numbers: SwarmStatistics, pages: int) -> list[PeerRow]:

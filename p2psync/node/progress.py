@@ -39,10 +39,8 @@ def snapshot(progress: FolderProgress, network: FolderNetwork) -> Progress:
 
 def explain_wait(network: FolderNetwork) -> str:
     """Say why nobody is there yet, in one sentence."""
-    addresses = network.swarm.statistics().addresses
-    tried = [record.last_failure or f"connecting to {record.address}" for record in addresses]
-    tried += [f"{url}: {outcome}" for url, outcome in network.tracker_outcomes.items()]
-    return f"no peer reachable yet: trying on: {'; '.join(tried[:6])}" if tried else "no peer reachable yet: trying"
+    tried = _outcomes(network)
+    return f"no peer reachable yet: trying on: {tried}" if tried else "no peer reachable yet: trying"
 
 
 async def report_progress(
@@ -108,13 +106,23 @@ def _works_alone(progress: FolderProgress) -> bool:
     return progress.activity in (Activity.SCANNING, Activity.APPLYING, Activity.MATCHED)
 
 
+def _outcomes(network: FolderNetwork) -> str:
+    """Return how it went with what was tried; empty if that was nothing."""
+    addresses = network.swarm.statistics().addresses
+    tried = [record.last_failure or f"connecting to {record.address}" for record in addresses]
+    tried += [f"{url}: {outcome}" for url, outcome in network.tracker_outcomes.items()]
+    return "; ".join(tried[:6])
+
+
 def _stuck(network: FolderNetwork, timeout_s: float) -> P2PSyncError:
     numbers = network.swarm.totals()
     if numbers.bans or network.older_heads():
         return _refused(network)
     if numbers.linked:
-        return UnreachableError(f"nothing came from {numbers.linked} peers for {timeout_s:g} s: is the sharer alive?")
-    return UnreachableError(f"{explain_wait(network)}; gave up after {timeout_s:g} s: is the share running?")
+        peers = "the peer" if numbers.linked == 1 else f"{numbers.linked} peers"
+        return UnreachableError(f"nothing came from {peers} for {timeout_s:g} s: is the sharer alive?")
+    tried = _outcomes(network) or "no address of a peer is known"
+    return UnreachableError(f"no peer reachable in {timeout_s:g} s: is the share running? ({tried})")
 
 
 def _refused(network: FolderNetwork) -> IntegrityError:

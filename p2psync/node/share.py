@@ -47,8 +47,6 @@ async def share(options: ShareOptions, emit: Callable[[Shown], None]) -> None:
     folder = FolderState.open(options.directory, options.state_directory, create=False)
     folder.memory = options.memory
     try:
-        if folder.was_damaged:
-            emit(Note("the folder's index was damaged and is made anew: every file is read again"))
         await _Share(folder, options, emit).run()
     finally:
         folder.close()
@@ -70,6 +68,8 @@ class _Share:
             self._folder.database, network_options.listen, with_tracker=not network_options.trackers
         )
         self._emit(Listening(str(ports.listen)))
+        if self._folder.was_damaged:
+            self._emit(Note("the folder's index was damaged and is made anew: every file is read again"))
         self._identity, self._ports = identity, ports
         newest = NewestHead(self._folder.database, identity.keys)
         network = self._network = FolderNetwork(self._folder, identity, network_options, ports, newest)

@@ -5,6 +5,9 @@ from collections.abc import Iterable, Sequence
 from p2psync.ids import BlockId
 from p2psync.store.base import Payload
 
+_COPIED_BYTES = 16 << 10
+"""Shorter blocks are copied, which costs next to nothing: each might hold on to the buffer of a megabyte it came in."""
+
 
 class RecentBlocks:
     """The latest verified blocks, as far as they fit a number of bytes.
@@ -25,7 +28,7 @@ class RecentBlocks:
         """Remember verified blocks, and forget the oldest."""
         for id_, data in blocks:
             if id_ not in self._blocks:
-                self._blocks[id_] = data
+                self._blocks[id_] = bytes(data) if len(data) < _COPIED_BYTES else data
                 self._bytes += len(data)
         while self._bytes > self._most_bytes:
             self._bytes -= len(self._blocks.pop(next(iter(self._blocks))))

@@ -10,7 +10,7 @@ import errno
 import os
 import struct
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import accumulate
 from pathlib import Path
 
@@ -164,14 +164,15 @@ class Staging:
         for slot in range(len(file.offsets) - 1):
             self._written(file, slot, None)
 
-    def write(self, block: BlockId, data: Payload) -> None:
-        """Write a verified block wherever it is waited for.
+    def write(self, block: BlockId, data: Payload) -> bool:
+        """Write a verified block wherever it is waited for; return whether it was anywhere.
 
         Raises:
             StoreError: The disk is full or failed; the block is still waited for.
         """
         with self._lock:
             waiting = self._waiting.pop(block, [])
+        awaited = bool(waiting)
         while waiting:
             file, slot = waiting[-1]
             if len(data) != file.length(slot):
@@ -186,6 +187,7 @@ class Staging:
                 raise store_error(error, f"cannot write {os.fsdecode(file.entry.path)!r}") from None
             self._written(file, slot, block)
             waiting.pop()
+        return awaited
 
     def take_finished(self, most: int) -> list[StagedFile]:
         """Return files that are complete, to be put in their places; `settle` must follow for each."""
@@ -245,6 +247,16 @@ class Staging:
                 return file.has(slot)
         have = self._resumable_have.get(number)
         return have is not None and bool(have[slot >> 3] & (0x80 >> (slot & 7)))
+
+    def awaited(self, blocks: Sequence[BlockId]) -> set[BlockId]:
+        """Return those of some blocks that are waited for."""
+        with self._lock:
+            return {block for block in blocks if block in self._waiting}
+
+    def active_at(self, keys: Collection[bytes]) -> list[StagedFile]:
+        """Return the files at some keys that are being put together."""
+        with self._lock:
+            return [file for file in self._active.values() if file.entry.key in keys]
 
     def whole_file_of(self, block: BlockId) -> StagedFile | None:
         """Return the file of one block that holds it and has not taken its place yet."""

@@ -35,9 +35,14 @@ class Debtor:
     """The state of the pool in which nothing was found for it."""
 
     @property
+    def supposed_rate(self) -> float:
+        """Bytes a second that it sends, as far as is known."""
+        return self.rate_bytes_per_s or UNMEASURED_RATE_BYTES_PER_S
+
+    @property
     def remaining_s(self) -> float:
         """When it will have sent all that it owes, if it goes on as it did."""
-        return self.in_flight_bytes / (self.rate_bytes_per_s or UNMEASURED_RATE_BYTES_PER_S)
+        return self.in_flight_bytes / self.supposed_rate
 
     @property
     def sends(self) -> bool:
@@ -93,5 +98,5 @@ def is_quicker(mine: Debtor, other: Debtor, task: Task, now: float) -> bool:
     else:
         patience_s = 0.0 if other.mute else UNMEASURED_PATIENCE_S / 2 ** (len(task.peers) - 1)
         remaining_s = 0.0 if now - task.asked_at < patience_s else float("inf")
-    needed_s = task.size_bytes / (mine.rate_bytes_per_s or UNMEASURED_RATE_BYTES_PER_S)
+    needed_s = task.size_bytes / mine.supposed_rate
     return remaining_s > DUPLICATE_GAIN * needed_s + DUPLICATE_MARGIN_S

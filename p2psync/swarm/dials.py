@@ -42,10 +42,11 @@ class Dials:
         """Return how long nothing will be due, if nothing changes."""
         if len(self._begun) == MAX_DIALS:
             return LONGEST_NAP_S
-        waits = [record.next_try - now for _, record in self._book.records() if not record.busy]
-        # An address may be due and yet not dialled, as its device is linked: hence the lower bound.
-        longest_s = PROMPT_S if self._prompt(now) else LONGEST_NAP_S
-        return min(longest_s, max(0.1, min(waits, default=longest_s)))
+        # What is due by now and is not dialled waits for room, or its device is linked: who changes that looks again.
+        waits = [
+            record.next_try - now for _, record in self._book.records() if not record.busy and record.next_try > now
+        ]
+        return min([PROMPT_S if self._prompt(now) else LONGEST_NAP_S, *waits])
 
     def _prompt(self, now: float) -> int:
         return sum(now - begun < PROMPT_S for begun in self._begun.values())

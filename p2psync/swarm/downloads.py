@@ -95,16 +95,18 @@ class Downloads:
             while not job.is_done:
                 await waiter.wait()
 
-    async def fetch_runs(self, root: BlockId, runs: AsyncIterable[Sequence[Run]], *, in_order: bool) -> None:
+    async def fetch_runs(
+        self, root: BlockId, runs: AsyncIterable[Sequence[Run]], *, in_order: bool, urgency: int
+    ) -> None:
         """Fetch file blocks; return when all are written. The next batch of runs is taken when few are unassigned.
 
         Raises:
             StoreError: They cannot be kept.
         """
-        job = Job(root, in_order=in_order)
+        job = Job(root, in_order=in_order, urgency=urgency)
         with self._waiting(job) as waiter:
             async for batch in runs:
-                self._picker.add(job, batch)
+                self._requests.cancel(self._picker.add(job, batch))
                 self._ask_all()
                 while not self._is_low(job):
                     await waiter.wait()
@@ -125,7 +127,8 @@ class Downloads:
             self._send()
 
     def _is_low(self, job: Job) -> bool:
-        return job.unassigned < LOW_BLOCKS and self._picker.unassigned_tasks < LOW_TASKS
+        tasks = self._picker.urgent_tasks(job.urgency) if job.urgency else self._picker.unassigned_tasks
+        return job.unassigned < LOW_BLOCKS and tasks < LOW_TASKS
 
     def _wake(self) -> None:
         for job, waiter in self._waiters.items():

@@ -27,6 +27,11 @@ class Holdings:
         self._bits_bytes = 0
 
     @property
+    def has_all(self) -> bool:
+        """It holds every block of the manifest that it offered last."""
+        return self.root in self.complete
+
+    @property
     def pages(self) -> int:
         """Pages of which it holds something, those of complete roots not counted."""
         return len(self._whole) + len(self._partial)

@@ -1,7 +1,10 @@
 """What arrives over a transport, put straight where it belongs, and not before it is worth waking up for."""
 
 import errno
+import fcntl
 import socket
+import termios
+from array import array
 from contextlib import suppress
 
 import trio
@@ -24,6 +27,16 @@ class Incoming:
         self._transport = transport
         self._socket = transport.socket if isinstance(transport, trio.SocketStream) else None
         self._awaited_bytes = 1
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes that the system holds until there are as many as we wait for: a slow peer must not look silent."""
+        if self._socket is None or self._awaited_bytes == 1:
+            return 0
+        held = array("i", [0])
+        with suppress(OSError):
+            fcntl.ioctl(self._socket.fileno(), termios.FIONREAD, held)
+        return min(held[0], self._awaited_bytes)
 
     async def receive_into(self, room: memoryview, missing_bytes: int) -> int:
         """Receive at least one byte; return how many, 0 at the end, orderly or not. A cancelled call loses nothing.

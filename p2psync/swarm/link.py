@@ -91,7 +91,7 @@ class Shared:
     Attributes:
         limits: How fast they may be together.
         buffers: Where their payload is received.
-        dealt: What was sent to somebody who had wished for it.
+        dealt: What was sent to whom.
         turnstile: Whose frame leaves next.
     """
 
@@ -139,7 +139,7 @@ class Link:
         self.holdings = Holdings()
         self.flow = PeerFlow(now)
         self.flow.limit_bytes_per_s = self.down_limit.lowest
-        self.wants = WantQueue(shared.dealt)
+        self.wants = WantQueue(shared.dealt, self.holdings)
         self.ending = ""
         self.failure: P2PSyncError | None = None
         self.farewell = b""

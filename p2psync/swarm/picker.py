@@ -7,13 +7,14 @@ too, is wished for instead: the seed sends it in its own order, which gives each
 
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import count, islice
 
 from p2psync.blocks.need import Run
 from p2psync.ids import BlockId
-from p2psync.swarm.debts import DUPLICATE_GAIN, UNMEASURED_RATE_BYTES_PER_S, Debtor, Debts, is_quicker
+from p2psync.swarm.debts import DUPLICATE_GAIN, Debtor, Debts, is_quicker
 from p2psync.swarm.holdings import Grown, Holdings
-from p2psync.swarm.pool import PAGES_RARITY, Pool
+from p2psync.swarm.pool import URGENT_RARITY, Pool
 from p2psync.swarm.tasks import Job, Task, Wanted, Written
 from p2psync.swarm.wishes import Wishes
 
@@ -109,11 +110,18 @@ class Picker:
 
     # --- what is wanted -----------------------------------------------------------------------------------------------
 
-    def add(self, job: Job, runs: Iterable[Run]) -> None:
-        """Add file blocks to a job; blocks that are under way already are left out."""
+    def add(self, job: Job, runs: Iterable[Run]) -> dict[int, list[BlockId]]:
+        """Add file blocks to a job; blocks that are under way already are left out, and made as urgent as it is.
+
+        Returns what is no longer wished for, as it is urgent, by the peer where it was.
+        """
+        unwished: dict[int, list[BlockId]] = {}
         for run in runs:
+            if job.urgency:
+                self._hurry(run.ids, job.urgency, unwished)
             rows = zip(run.ids, run.positions, run.lengths, strict=True)
             self._add_task(job, run.page, {id_: Wanted(position, length) for id_, position, length in rows})
+        return unwished
 
     def add_pages(self, job: Job, ids: Sequence[BlockId]) -> None:
         """Add a root or pages, whose lengths nobody knows, to a job."""
@@ -151,6 +159,10 @@ class Picker:
         """Tasks that nobody is asked for at present."""
         return len(self._pool)
 
+    def urgent_tasks(self, urgency: int) -> int:
+        """Return how many of them are so urgent, or more."""
+        return sum(task.urgency >= urgency for task in self._pool.urgent)
+
     @property
     def is_endgame(self) -> bool:
         """Something is owed, and nothing is or will be unassigned."""
@@ -175,14 +187,11 @@ class Picker:
         return self._debts.assign(peer, task, now)
 
     def steal(self, peer: int, now: float) -> tuple[list[BlockId], dict[int, list[BlockId]]]:
-        """Let an idle peer have what another was asked for last and will take much longer for.
-
-        Returns it, and where to cancel it.
-        """
+        """Let an idle peer have what another owes and will take long for; return it, and where to cancel it."""
         mine = self._peers[peer]
         if mine.is_doubtful or self.wishes.is_dealing(peer):
             return [], {}
-        rate = mine.rate_bytes_per_s or UNMEASURED_RATE_BYTES_PER_S
+        rate = mine.supposed_rate
         owing = [each for each in self._peers if len(self._peers[each].tasks) > UNDER_WAY_TASKS]
         for victim in sorted(owing, key=lambda each: -self._peers[each].remaining_s):
             state = self._peers[victim]
@@ -252,7 +261,7 @@ class Picker:
         wanted = self._received.pop(id_, None)
         if wanted is not None:
             task = self._tasks[id_]
-            self._pool_task(Task(task.job, task.page, {id_: wanted}, number=task.number))
+            self._pool_task(Task(task.job, task.page, {id_: wanted}, number=task.number, urgency=task.urgency))
 
     def missing(self, peer: int, id_: BlockId, now: float) -> None:
         """A peer does not hold what it was asked for; others are asked, and it only later."""
@@ -271,7 +280,7 @@ class Picker:
             task.job.unassigned -= 1
             self._pool.shrink(task, wanted)
         refused = {**task.refused, peer: now + MISSING_RETRY_S}
-        self._pool_task(Task(task.job, task.page, {id_: wanted}, refused=refused, number=task.number))
+        self._pool_task(replace(task, wanted={id_: wanted}, refused=refused, peers=[], wished_at=None))
 
     def release(self, peer: int) -> list[BlockId]:
         """Unassign all that a peer owes; return what to cancel there."""
@@ -293,7 +302,23 @@ class Picker:
         fresh = {id_: row for id_, row in wanted.items() if id_ not in self._tasks}
         if fresh:
             job.pending += len(fresh)
-            self._pool_task(Task(job, page, fresh, number=next(self._numbers)))
+            self._pool_task(Task(job, page, fresh, number=next(self._numbers), urgency=job.urgency))
+
+    def _hurry(self, ids: Iterable[BlockId], urgency: int, unwished: dict[int, list[BlockId]]) -> None:
+        """Let blocks of less urgent tasks be asked for soon; what is on its way is left to whoever was asked."""
+        late: dict[Task, list[BlockId]] = {}
+        for id_ in ids:
+            task = self._tasks.get(id_)
+            if task is not None and id_ in task.wanted and task.urgency < urgency:
+                late.setdefault(task, []).append(id_)
+        self._changes += bool(late)
+        for task, some in late.items():
+            if task.peers:
+                task.urgency = urgency
+                continue
+            if task.wished_at is not None:
+                unwished.setdefault(task.wished_at, []).extend(some)
+            self._tasks.update(dict.fromkeys(some, self._pool.hurry(task, some, urgency, next(self._numbers))))
 
     def _pool_task(self, task: Task) -> None:
         self._changes += 1
@@ -303,21 +328,25 @@ class Picker:
             self._pool.add(part)
 
     def _rarest(self, peer: int, now: float) -> Task | None:
-        """Find a page, or what a peer with the whole manifest serves best."""
+        """Find a page, what is urgent, or what a peer with the whole manifest serves best."""
         # While it has something to deal out, others send what they hold too.
         asks_for_rest = bool(self._holdings[peer].complete) and not self.wishes.is_dealing(peer)
         for rarity, tasks in self._pool.rarest_first():
-            if rarity != PAGES_RARITY and not asks_for_rest:
+            if rarity >= 0 and not asks_for_rest:
                 return None
+            if rarity == URGENT_RARITY and (task := self._earliest(peer, tasks, now)):
+                return task
             for task in self._from_somewhere(tasks):
                 if self._serves(peer, task, now):
                     return task
         return None
 
     def _next_in_order(self, peer: int, now: float) -> Task | None:
-        """Find what a peer serves of what was added first; pages come before all else."""
-        tasks = (task for _, bucket in self._pool.rarest_first() for task in bucket if self._serves(peer, task, now))
-        return min(tasks, key=lambda task: (not task.job.pages, task.number), default=None)
+        """Find what a peer serves of what was added first; pages come before all else, then what is urgent."""
+        return self._earliest(peer, (task for _, bucket in self._pool.rarest_first() for task in bucket), now)
+
+    def _earliest(self, peer: int, tasks: Iterable[Task], now: float) -> Task | None:
+        return min((task for task in tasks if self._serves(peer, task, now)), key=lambda task: task.turn, default=None)
 
     def _rarest_announced(self, peer: int, now: float) -> Task | None:
         """Find what a peer without the whole manifest serves best."""
@@ -333,12 +362,10 @@ class Picker:
 
     def _from_somewhere(self, tasks: Mapping[Task, None]) -> Iterator[Task]:
         # In order while all others have everything: disks like it. Otherwise random ties, or all would hold the same.
-        start = 0 if self._all_complete() else self._rng.randrange(len(tasks))
+        all_complete = all(holdings.complete for holdings in self._holdings.values())
+        start = 0 if all_complete else self._rng.randrange(len(tasks))
         yield from islice(tasks, start, None)
         yield from islice(tasks, start)
-
-    def _all_complete(self) -> bool:
-        return all(holdings.complete for holdings in self._holdings.values())
 
     def _serves(self, peer: int, task: Task, now: float) -> bool:
         return self._can_serve(peer, task) and not self._is_refused(peer, task, now)
@@ -365,7 +392,7 @@ class Picker:
         if len(ids) == len(task.wanted):
             return task
         wanted = {id_: task.wanted.pop(id_) for id_ in ids}
-        part = Task(task.job, task.page, wanted, refused=dict(task.refused), number=task.number)
+        part = replace(task, wanted=wanted, refused=dict(task.refused), holders=set(), peers=[], wished_at=None)
         self._tasks.update(dict.fromkeys(ids, part))
         self._pool.add(task)
         return part

@@ -7,8 +7,10 @@ from p2psync.ids import BlockId
 from p2psync.swarm.holdings import Grown, Holdings, has_bit, ones
 from p2psync.swarm.tasks import Task, Wanted
 
-PAGES_RARITY = -1
+PAGES_RARITY = -2
 """Root and pages come before every block of a file: without them nothing else can be wanted."""
+URGENT_RARITY = -1
+"""What somebody waits for comes before all other blocks, however many peers hold it."""
 
 
 @dataclass(slots=True)
@@ -51,6 +53,11 @@ class Pool:
     def unheld(self) -> Mapping[Task, None]:
         """Tasks that none but seeds hold and that are not wished for."""
         return self._buckets.get(0, {})
+
+    @property
+    def urgent(self) -> Mapping[Task, None]:
+        """Tasks that somebody waits for."""
+        return self._buckets.get(URGENT_RARITY, {})
 
     def rarest_first(self) -> Iterator[tuple[int, Mapping[Task, None]]]:
         """Yield the buckets by rarity, rarest first; they must not be changed while they are looked at."""
@@ -105,6 +112,15 @@ class Pool:
             self._leave(task)
             self._size -= 1
 
+    def hurry(self, task: Task, ids: Iterable[BlockId], urgency: int, number: int) -> Task:
+        """Cut urgent blocks out of a task, wished for nowhere; return the task of their own that they make."""
+        part = replace(task, holders=set(task.holders), wished_at=None, peers=[], urgency=urgency, number=number)
+        self._carve(task, ids, part)
+        if not task.wanted:
+            self._leave(task)
+            self._size -= 1
+        return part
+
     # --- wishes -------------------------------------------------------------------------------------------------------
 
     def wish(self, task: Task, peer: int) -> None:
@@ -130,7 +146,8 @@ class Pool:
             if task.wished_at is not None:
                 growth.unwished.setdefault(task.wished_at, []).extend(ids)
             if len(ids) < len(task.wanted):
-                growth.carved.append(self._carve(task, ids, peer))
+                part = replace(task, wanted={}, holders={*task.holders, peer}, wished_at=None, peers=[])
+                growth.carved.append(self._carve(task, ids, part))
                 continue
             self._leave(task)
             task.wished_at = None
@@ -157,9 +174,8 @@ class Pool:
                     touched.setdefault(place[0], []).append(place[1])
         return touched
 
-    def _carve(self, task: Task, ids: list[BlockId], peer: int) -> Task:
-        wanted = {id_: task.wanted.pop(id_) for id_ in ids}
-        part = replace(task, wanted=wanted, holders={*task.holders, peer}, wished_at=None, peers=[])
+    def _carve(self, task: Task, ids: Iterable[BlockId], part: Task) -> Task:
+        part.wanted = {id_: task.wanted.pop(id_) for id_ in ids}
         part.refused = dict(task.refused)
         self.add(part)
         return part
@@ -205,7 +221,9 @@ def _take_out(tasks: dict[int, dict[Task, None]], key: int, task: Task) -> None:
 
 
 def _rarity(task: Task) -> int:
-    return PAGES_RARITY if task.job.pages else len(task.holders)
+    if task.job.pages:
+        return PAGES_RARITY
+    return URGENT_RARITY if task.urgency else len(task.holders)
 
 
 def _counts(holdings: Holdings, task: Task) -> bool:

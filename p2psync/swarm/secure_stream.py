@@ -63,7 +63,7 @@ class SecureStream(trio.abc.AsyncResource):
     @property
     def unread_bytes(self) -> int:
         """Bytes that have arrived and cannot be received yet, for want of the rest of their record."""
-        return 0 if self._reader is None else self._reader.unread_bytes
+        return 0 if self._reader is None else self._reader.unread_bytes + self._incoming.waiting_bytes
 
     async def do_handshake(self) -> None:
         """Prove membership to each other. The caller bounds the time, and closes the stream if this raises.

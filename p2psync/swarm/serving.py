@@ -81,6 +81,7 @@ class Serving:
         if isinstance(message, Blocks | Part | Packed):
             self._frame_size.sent(payload_bytes(message), took_s)
             self._compressing.sent(wire_bytes, took_s)
+            self._wants.frame_left(took_s)
         if isinstance(message, PayloadMessage):
             self._leave()
 
@@ -99,7 +100,7 @@ class Serving:
             self._leave()
 
     async def _answer(self, store: ThreadedStore) -> None:
-        ids = self._wants.first(READ_IDS, self._frame_size.limit_bytes)
+        ids = self._wants.first(READ_IDS, self._frame_size.limit_bytes, trio.current_time())
         payloads = await self._read(store, ids)
         ids = ids[: len(payloads)]
         self._wants.drop(ids)
@@ -123,13 +124,14 @@ class Serving:
         self._turnstile.leave(self._turns.popleft())
 
     async def _wait_wants(self) -> None:
-        while not self._wants:
+        while rest_s := self._wants.rest_s(trio.current_time()):
             if self._notice.is_owed:
                 await self._outbox.wait_idle()
                 for message in self._notice.all_left():
                     self._send(message)
             self._wanted = trio.Event()
-            await self._wanted.wait()
+            with trio.move_on_after(rest_s):
+                await self._wanted.wait()
 
     async def _put(self, message: PayloadMessage) -> None:
         await self._outbox.put_payload(message)

@@ -187,16 +187,19 @@ class Swarm:
         """
         await self._downloads.fetch(root, ids)
 
-    async def fetch_runs(self, root: BlockId, runs: AsyncIterable[Sequence[Run]], *, in_order: bool = False) -> None:
+    async def fetch_runs(
+        self, root: BlockId, runs: AsyncIterable[Sequence[Run]], *, in_order: bool = False, urgency: int = 0
+    ) -> None:
         """Fetch file blocks of a manifest; return when the store has accepted all.
 
         `runs` is asked for the next batch when few blocks are unassigned, so a batch should be some 100 runs. With
-        `in_order` they are asked for as they come, else rarest first.
+        `in_order` they are asked for as they come, else rarest first. With an `urgency` above 0 they are asked for as
+        they come and before all that is less urgent; those that another call waits for already become so too.
 
         Raises:
             StoreError: They cannot be kept.
         """
-        await self._downloads.fetch_runs(root, runs, in_order=in_order)
+        await self._downloads.fetch_runs(root, runs, in_order=in_order, urgency=urgency)
 
     # --- links --------------------------------------------------------------------------------------------------------
 

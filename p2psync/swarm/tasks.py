@@ -17,6 +17,7 @@ class Job:
         unassigned: Blocks of them that nobody is asked for at present.
         exhausted: Nothing more will be added.
         in_order: Its blocks are asked for in the order in which they were added, not rarest first.
+        urgency: Above 0 they are so too, and before those of all jobs of a lower one.
     """
 
     root: BlockId
@@ -25,6 +26,7 @@ class Job:
     unassigned: int = 0
     exhausted: bool = False
     in_order: bool = False
+    urgency: int = 0
 
     @property
     def is_done(self) -> bool:
@@ -60,6 +62,7 @@ class Task:
         wished_at: The peer that may send it when it likes, while it is unassigned.
         asked_at: When it was assigned or wished for last.
         number: Its place in the order in which tasks were added.
+        urgency: That of its job, or of a later one that wants the same blocks sooner.
     """
 
     job: Job
@@ -71,6 +74,12 @@ class Task:
     wished_at: int | None = None
     asked_at: float = 0.0
     number: int = 0
+    urgency: int = 0
+
+    @property
+    def turn(self) -> tuple[bool, int, int]:
+        """Where it stands among tasks that are asked for in an order: pages, then what is most urgent."""
+        return not self.job.pages, -self.urgency, self.number
 
     @property
     def size_bytes(self) -> int:

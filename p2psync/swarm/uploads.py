@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from math import inf
 
 from p2psync.errors import RemoteProtocolError
 from p2psync.ids import BlockId
 from p2psync.store.base import Payload
+from p2psync.swarm.holdings import Holdings
 from p2psync.wire import limits
 from p2psync.wire.messages import Blocks, Message, Missing, Packed, Part, payload_bytes
 
@@ -18,24 +20,44 @@ DEALT_BLOCKS = 65_536
 """So many blocks that were sent are remembered, some 8 MB: what peers wish for is much less at any time."""
 LOOK_AT = 64
 """Wishes that were sent to others, among which the one sent least is looked for."""
+REST_S = 0.3
+"""What was sent is sent again to one that merely wishes for it only after so long, and longer where frames take long:
+by then who has it should have announced it, and who wishes for it asked there. Sooner, it would come from both."""
+REST_FRAMES = 8
+"""The longer by the time in which so many frames leave: what is under way in front of it, and of its announcement."""
+REST_LOOK_S = 0.1
+"""A rest is over sooner when who was sent the block has all: so often it is looked whether that is so."""
 
 
 class Dealt:
-    """How often blocks were sent, of the latest; all links of a folder share it."""
+    """How often blocks were sent, when and to whom last, of the latest; all links of a folder share it."""
 
     def __init__(self) -> None:
-        self._times: dict[BlockId, int] = {}
+        self._sent: dict[BlockId, tuple[int, float, Holdings]] = {}
+        self._frame_s = 0.0
+
+    def frame_left(self, took_s: float) -> None:
+        """A frame took so long to leave."""
+        self._frame_s += (took_s - self._frame_s) / 16
 
     def times(self, id_: BlockId) -> int:
         """Return how often a block was sent."""
-        return self._times.get(id_, 0)
+        return self._sent[id_][0] if id_ in self._sent else 0
 
-    def note(self, ids: Iterable[BlockId]) -> None:
-        """Blocks are being sent."""
+    def rest_s(self, id_: BlockId, now: float) -> float:
+        """Return for how long a block that was sent should not be sent to anybody else who may soon ask elsewhere."""
+        if id_ not in self._sent or self._sent[id_][2].has_all:  # who has all announces nothing any more
+            return 0.0
+        return max(0.0, self._sent[id_][1] + REST_S + REST_FRAMES * self._frame_s - now)
+
+    def note(self, ids: Iterable[BlockId], receiver: Holdings, now: float) -> None:
+        """Blocks are being sent to a peer, of which this is what it holds."""
         for id_ in ids:
-            self._times[id_] = self._times.pop(id_, 0) + 1
-        while len(self._times) > DEALT_BLOCKS:
-            del self._times[next(iter(self._times))]
+            times = self.times(id_)
+            self._sent.pop(id_, None)
+            self._sent[id_] = (times + 1, now, receiver)
+        while len(self._sent) > DEALT_BLOCKS:
+            del self._sent[next(iter(self._sent))]
 
 
 class WantQueue:
@@ -43,13 +65,18 @@ class WantQueue:
 
     Of the latter come first those that were sent to nobody: so peers that wish for the same get different blocks, to
     give to each other.
+
+    Args:
+        dealt: What was sent to all peers.
+        receiver: What the peer holds.
     """
 
-    def __init__(self, dealt: Dealt | None = None) -> None:
+    def __init__(self, dealt: Dealt, receiver: Holdings) -> None:
         self._ids: dict[BlockId, None] = {}
         self._wishes: dict[BlockId, None] = {}
         self._stale: dict[BlockId, None] = {}
-        self._dealt = dealt or Dealt()
+        self._dealt = dealt
+        self._receiver = receiver
         self._mean_bytes = float(START_FRAME_BYTES)
 
     def __len__(self) -> int:
@@ -90,14 +117,23 @@ class WantQueue:
         """Something is wanted in order."""
         return bool(self._ids)
 
-    def first(self, most: int, size_bytes: int) -> list[BlockId]:
+    def rest_s(self, now: float) -> float:
+        """Return when to look again for something to send: at once if there is any, never if nothing is wanted."""
+        if self._ids or self._fresh(1):
+            return 0.0
+        rests_s = [self._dealt.rest_s(id_, now) for id_ in islice(self._stale, LOOK_AT)]
+        return min(*rests_s, REST_LOOK_S) if rests_s else inf
+
+    def first(self, most: int, size_bytes: int, now: float) -> list[BlockId]:
         """Return the ids to answer next: at most so many, for about so many bytes; wanted ones, else wishes."""
         count = max(1, min(most, int(size_bytes / self._mean_bytes)))
-        if self._ids:
-            return list(islice(self._ids, count))
-        chosen = self._choose(count)
-        self._dealt.note(chosen)
+        chosen = list(islice(self._ids, count)) or self._fresh(count) or self._rested(count, now)
+        self._dealt.note(chosen, self._receiver, now)
         return chosen
+
+    def frame_left(self, took_s: float) -> None:
+        """Learn how long frames take."""
+        self._dealt.frame_left(took_s)
 
     def answered(self, payloads: Sequence[Payload | None]) -> None:
         """Learn how long blocks are."""
@@ -105,7 +141,8 @@ class WantQueue:
         if lengths:
             self._mean_bytes += (sum(lengths) / len(lengths) - self._mean_bytes) / 4
 
-    def _choose(self, count: int) -> list[BlockId]:
+    def _fresh(self, count: int) -> list[BlockId]:
+        """Return wishes that were sent to nobody; those before them that were are set apart."""
         chosen: list[BlockId] = []
         passed: list[BlockId] = []
         for id_ in self._wishes:
@@ -115,9 +152,12 @@ class WantQueue:
         for id_ in passed:
             del self._wishes[id_]
             self._stale[id_] = None
-        if not chosen:
-            chosen = sorted(islice(self._stale, LOOK_AT), key=self._dealt.times)[:count]
         return chosen
+
+    def _rested(self, count: int, now: float) -> list[BlockId]:
+        """Return wishes that were sent to others, long ago and least often."""
+        rested = [id_ for id_ in islice(self._stale, LOOK_AT) if not self._dealt.rest_s(id_, now)]
+        return sorted(rested, key=self._dealt.times)[:count]
 
     def _check(self) -> None:
         if len(self) > limits.MAX_OUTSTANDING_IDS:

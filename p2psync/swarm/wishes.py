@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from p2psync.ids import BlockId
-from p2psync.swarm.debts import UNMEASURED_PATIENCE_S, Debts
+from p2psync.swarm.debts import DUPLICATE_GAIN, DUPLICATE_MARGIN_S, UNMEASURED_PATIENCE_S, Debts
 from p2psync.swarm.holdings import Holdings
 from p2psync.swarm.pool import Pool
 from p2psync.swarm.tasks import Task
@@ -79,13 +79,16 @@ class Wishes:
     def take_over(self, peer: int, now: float) -> tuple[list[BlockId], dict[int, list[BlockId]]]:
         """Let a dealer that has nothing to do have wishes of another's: its own portion, else half.
 
-        The last one is taken only from who has had it for long. Returns them, and whom to cancel them at.
+        The last one is taken only from who would be much later with it, or has had it for long.
+
+        Returns:
+            What was taken over, and whom to cancel it at.
         """
         if not self._deals(peer) or self._pool.unheld or self._pool.wished_at(peer):
             return [], {}
         other = max(self._peers, key=lambda each: len(self._pool.wished_at(each)))
         tasks = list(self._pool.wished_at(other))
-        if len(tasks) == 1 and now - tasks[0].asked_at < UNMEASURED_PATIENCE_S:
+        if len(tasks) == 1 and not self._is_late(other, peer, tasks[0], now):
             return [], {}
         taken = self._portion(peer, tasks) or tasks[len(tasks) // 2 :]
         ids = self._wish_for(taken, peer, limits.WANTED_IDS, now)
@@ -99,6 +102,13 @@ class Wishes:
                 self._pool.wish(task, peer)
                 ids += task.wanted
         return ids
+
+    def _is_late(self, other: int, peer: int, task: Task, now: float) -> bool:
+        """Say whether a peer should rather send what another, which has nothing else to send, is wished to send."""
+        if now - task.asked_at >= UNMEASURED_PATIENCE_S:
+            return True
+        theirs_s, mine_s = (task.size_bytes / self._peers[each].supposed_rate for each in (other, peer))
+        return theirs_s > DUPLICATE_GAIN * mine_s + DUPLICATE_MARGIN_S
 
     def _deals(self, peer: int) -> bool:
         """Say whether a peer may be told wishes: it has all, somebody else has not, and the order is left to it."""

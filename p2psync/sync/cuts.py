@@ -24,7 +24,12 @@ class CutHints:
         # A file of many pages begins on the first of those that start with its key.
         while at > 0 and self._manifest.first_keys[at - 1] == key:
             at -= 1
-        return self._cuts_of(self._manifest.pages[at]).get(key) if at >= 0 else None
+        if at < 0:
+            return None
+        cut = self._cuts_of(self._manifest.pages[at]).get(key)
+        if cut is None and at > 0 and self._manifest.first_keys[at] == key:  # or at the end of the page before
+            cut = self._cuts_of(self._manifest.pages[at - 1]).get(key)
+        return cut
 
     def _read_cuts(self, page: BlockId) -> dict[bytes, int]:
         data = self._pages.get([page])[page]

@@ -42,10 +42,14 @@ class BlockFetcher(Protocol):
         """Return when the store has these blocks of a manifest: its root, or pages."""
         ...
 
-    async def fetch_runs(self, root: BlockId, runs: AsyncIterable[Sequence[Run]], *, in_order: bool = False) -> None:
+    async def fetch_runs(
+        self, root: BlockId, runs: AsyncIterable[Sequence[Run]], *, in_order: bool = False, urgency: int = 0
+    ) -> None:
         """Return when all runs have been written; takes more from `runs` only as it comes to need them.
 
-        With `in_order` they are asked for in the order in which they come, else in whatever is best for all.
+        With `in_order` they are asked for in the order in which they come, else in whatever is best for all. With an
+        `urgency` above 0 in their order too, before all that is less urgent. Blocks that another call has asked for
+        come as soon; only that one waits for them.
         """
         ...
 

@@ -8,18 +8,23 @@ from time import strftime
 import trio
 
 from p2psync.blocks.need import PageHolding, Run
+from p2psync.errors import PathError
 from p2psync.ids import BlockId
 from p2psync.keys import FolderKeys
+from p2psync.manifest.entry import Kind
 from p2psync.manifest.head import Standing
 from p2psync.manifest.tree import Manifest
 from p2psync.store.folder_state import FolderState
 from p2psync.sync.apply import FolderWriter
+from p2psync.sync.asked import AskedPath
+from p2psync.sync.asks import Ask, Asks
 from p2psync.sync.choice import NOTHING, PathChoice
 from p2psync.sync.cuts import CutHints
 from p2psync.sync.events import Activity, FolderEvent, FolderProgress, Matched
 from p2psync.sync.exchange import Swarm
 from p2psync.sync.folding import folds_names
 from p2psync.sync.heads import NewestHead
+from p2psync.sync.page_groups import PageGroups
 from p2psync.sync.paths import PathGate
 from p2psync.sync.plan import GroupPlan, Planner
 from p2psync.sync.respell import respell
@@ -32,6 +37,8 @@ PLACE_INTERVAL_S = 0.2
 """Time between looks for files that are complete: what a small file waits at most before it is in its place."""
 PLACE_BATCH = 2000
 """Files put in their places per step: one sync of the disk and one transaction for all of them."""
+LOOK_S = 2.0
+"""Whoever asks for a path is told how much is there, unless the folder's files are being copied for so long."""
 CHECKPOINT_S = 1.0
 """Time between notes of what has been written: what a crash may cost in transfer."""
 
@@ -86,6 +93,31 @@ class Follower:
         self._newer = trio.Event()
         self._writer_lock = trio.Lock()
         self._folds = False
+        self._listed: PageGroups | None = None
+        self._problems: list[PathError] = []
+        self._asks = Asks(folder)
+
+    async def ask(self, what: AskedPath, *, waits: bool) -> Ask:
+        """Have a path before all others, from now on until it is there; `waits` says that its `wait` will be called.
+
+        Raises:
+            ConfigError: The folder has no such path.
+        """
+        ask = self._asks.add(what, waits=waits)
+        listed = self._listed
+        if listed is not None:
+            await self._asks.resolve(listed, [ask], more_to_come=self.progress.provisional)
+        if self.progress.activity is Activity.MATCHED:
+            self._asks.settle(self._problems)
+        elif listed is self._listed:
+            self._asks.known(ask)
+        with trio.move_on_after(LOOK_S):  # else as it was found to be at the next look
+            async with self._writer_lock:
+                await trio.to_thread.run_sync(self._asks.look)
+        self._asks.close_settled()
+        if ask.problem is not None:
+            raise ask.problem
+        return ask
 
     async def run(self, *, after_hearing: bool = False) -> None:
         """Follow until cancelled.
@@ -131,7 +163,10 @@ class Follower:
             return
         self.progress.activity = Activity.MANIFEST
         self.progress.provisional = head.provisional
+        self._listed = None
         manifest = await self._fetch_manifest(head.root)
+        self._listed = PageGroups(manifest, self._folder.pages)
+        await self._asks.resolve(self._listed, more_to_come=head.provisional)
         self.progress.total_bytes = manifest.size_bytes
         self._swarm.publish(signed, head.root, complete=False, provisional=head.provisional)
         self.progress.activity = Activity.SCANNING
@@ -149,7 +184,11 @@ class Follower:
         if not writer.problems:
             self._swarm.complete(head.root)
         if head.provisional:
+            await trio.to_thread.run_sync(self._asks.look)
+            self._asks.close_settled()
             return
+        self._problems = writer.problems
+        self._asks.settle(self._problems)
         self.progress.activity = Activity.MATCHED
         self._tell(
             Matched(
@@ -173,7 +212,8 @@ class Follower:
         return manifest
 
     async def _fetch_pages(self, ids: Sequence[BlockId], root: BlockId) -> None:
-        missing = [block for block in ids if block not in self._folder.pages.held(ids)]
+        held = self._folder.pages.held(ids)
+        missing = [block for block in ids if block not in held]
         if missing:
             self._folder.store.await_pages(missing)
             await self._swarm.fetch(root, missing)
@@ -204,12 +244,27 @@ class Follower:
         already = self._folder.staging.written_bytes
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._place_files, planner, writer, already)
-            hold = partial(self._swarm.hold, root)
-            for groups in planner.passes():
-                runs = _RunSource(groups, hold, self._writer_lock)
-                await self._swarm.fetch_runs(root, runs, in_order=self._options.in_order)
+            await self._fetch_runs(root, planner)
             nursery.cancel_scope.cancel()
         return planner
+
+    async def _fetch_runs(self, root: BlockId, planner: Planner) -> None:
+        hold = partial(self._swarm.hold, root)
+
+        async def fetch_asked(ask: Ask, kind: Kind) -> None:
+            # What came while it was planned is not to come again.
+            keep = self._folder.staging.awaited
+            runs = _RunSource(planner.hurry(ask.what, kind), hold, self._writer_lock, keep)
+            await self._swarm.fetch_runs(root, runs, urgency=ask.urgency)
+
+        async with trio.open_nursery() as nursery:
+            self._asks.begin(planner, lambda ask, kind: nursery.start_soon(fetch_asked, ask, kind))
+            try:
+                for groups in planner.passes():
+                    runs = _RunSource(groups, hold, self._writer_lock)
+                    await self._swarm.fetch_runs(root, runs, in_order=self._options.in_order)
+            finally:
+                self._asks.end()
 
     async def _place_files(self, planner: Planner, writer: FolderWriter, already: int) -> None:
         last_checkpoint = trio.current_time()
@@ -217,6 +272,9 @@ class Follower:
             await trio.sleep(PLACE_INTERVAL_S)
             async with self._writer_lock:
                 await trio.to_thread.run_sync(self._place_batch, writer)
+                if self._asks:
+                    await trio.to_thread.run_sync(self._asks.look)
+                    self._asks.close_settled()
             if trio.current_time() - last_checkpoint >= CHECKPOINT_S:
                 await trio.to_thread.run_sync(self._folder.staging.checkpoint)
                 last_checkpoint = trio.current_time()
@@ -266,11 +324,16 @@ class _RunSource:
     """Plans ahead only as far as the swarm asks for runs."""
 
     def __init__(
-        self, groups: Iterator[GroupPlan], hold: Callable[[dict[BlockId, PageHolding]], None], lock: trio.Lock
+        self,
+        groups: Iterator[GroupPlan],
+        hold: Callable[[dict[BlockId, PageHolding]], None],
+        lock: trio.Lock,
+        keep: Callable[[Sequence[BlockId]], set[BlockId]] | None = None,
     ) -> None:
         self._groups = groups
         self._hold = hold
         self._lock = lock
+        self._keep = keep
 
     def __aiter__(self) -> "_RunSource":
         return self
@@ -281,4 +344,7 @@ class _RunSource:
         if group is None:
             raise StopAsyncIteration
         self._hold(group.holdings)
-        return group.runs
+        if self._keep is None:
+            return group.runs
+        kept = self._keep([id_ for run in group.runs for id_ in run.ids])
+        return [run for run in (run.only(kept) for run in group.runs) if run.ids]

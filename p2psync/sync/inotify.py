@@ -22,6 +22,12 @@ _MASK = (
 _EVENT = struct.Struct("iIII")
 _BUFFER_BYTES = 1 << 18
 
+# What the system says of these would mean the disk, or files.
+_WORDS = {
+    errno.ENOSPC: "more directories than fs.inotify.max_user_watches allows",
+    errno.EMFILE: "more programs that watch than fs.inotify.max_user_instances allows",
+}
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -62,7 +68,7 @@ def _checked(result: int, path: Path | bytes) -> int:
         number = ctypes.get_errno()
         if number == errno.ENOTDIR:  # it has become something else: the directory is not there
             number = errno.ENOENT
-        raise OSError(number, os.strerror(number), path)
+        raise OSError(number, _WORDS.get(number, os.strerror(number)), path)
     return result
 
 

@@ -1,6 +1,6 @@
 """Plan: go through a manifest page by page, do what needs no fetching, and say which blocks are wanted."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -10,23 +10,25 @@ from p2psync.chunking import largest_chunk
 from p2psync.errors import PathError
 from p2psync.ids import BLOCK_ID_BYTES, BlockId
 from p2psync.manifest.entry import Entry, Kind
-from p2psync.manifest.page import Page, decode_page, page_block_ids
-from p2psync.manifest.tree import Manifest, join_continuations
+from p2psync.manifest.tree import Manifest
 from p2psync.store.folder_state import FolderState
 from p2psync.store.local_file import LocalFile
 from p2psync.store.staging import StagedFile, wanted_slots
 from p2psync.sync.apply import FolderWriter
+from p2psync.sync.asked import AskedPath, KeySpans, Span, overlaps, within
 from p2psync.sync.choice import NOTHING, PathChoice
 from p2psync.sync.cuts import CutHints
+from p2psync.sync.page_groups import PageGroup, PageGroups
 from p2psync.sync.paths import PathGate
 from p2psync.sync.reconcile import Decision, Step, reconcile
 
-RUN_BYTES = 1 << 20
-"""Blocks of a page are asked for about this much at a time: one frame, one hop to a worker thread."""
 MOVED_BYTES = 1 << 20
 """From here on a file that was renamed is renamed here too; copying a smaller one costs no more than finding out."""
 SPARSE_BYTES = 64 << 10
 """In smaller files zeros are not looked for: they are many, and it would spare little."""
+_EVERYTHING: Sequence[Span] = [(b"", None)]
+_RUNS_A_STEP = 256
+"""So much of what is asked for is handed out at a time: the most of one huge file need not be told at once."""
 _COPY_THREADS = 2
 _COPY_BLOCKS = 256
 """What a thread copies at a time from elsewhere in the folder at most, however small they are."""
@@ -57,6 +59,23 @@ class GroupPlan:
     holdings: dict[BlockId, PageHolding]
 
 
+@dataclass(frozen=True, slots=True)
+class _Pass:
+    """One way through some of the manifest.
+
+    Attributes:
+        gate: Refuses paths.
+        spans: Of which keys it plans what it is to plan.
+        early: Only what comes first is planned, or only the rest; None: both.
+        tells: Paths that are refused are told of; each is by one pass.
+    """
+
+    gate: PathGate
+    spans: Sequence[Span]
+    early: bool | None
+    tells: bool
+
+
 class Planner:
     """Plans one pull of one manifest; blocking, for one thread at a time.
 
@@ -83,14 +102,15 @@ class Planner:
         first: PathChoice = NOTHING,
     ) -> None:
         self.totals = PlanTotals()
-        self._manifest = manifest
+        self.groups = PageGroups(manifest, folder.pages)
         self._folder = folder
         self._staging = folder.staging
         self._writer = writer
         self._gate = gate
         self._checkpoint = checkpoint
         self._first = first
-        self._is_early = False
+        self._planned = {True: KeySpans(), False: KeySpans()}
+        self._is_hurried = False
         self._listed = CutHints(manifest, folder.pages)
         self.may_move = True
 
@@ -102,87 +122,107 @@ class Planner:
             StoreError: The disk failed or is full.
         """
         if self._first:
-            gate, self._gate, self._is_early = self._gate, PathGate(folds=self._gate.folds), True
-            yield self._groups()
-            self._gate, self._is_early = gate, False
-        yield self._groups()
+            yield self._plan(_Pass(PathGate(folds=self._gate.folds), _EVERYTHING, early=True, tells=False))
+        yield self._plan(_Pass(self._gate, _EVERYTHING, early=False, tells=True))
 
-    def _groups(self) -> Iterator[GroupPlan]:
-        """Plan a page at a time, or as many as one huge file fills."""
-        at = 0
-        ids, firsts = self._manifest.pages, self._manifest.first_keys
-        first: bytes | None = b""
-        if not ids:
-            yield from self._plan_group([], b"", None)
-        while at < len(ids):
+    def hurry(self, asked: AskedPath, kind: Kind) -> Iterator[GroupPlan]:
+        """Plan what is asked for, however far the passes are, and say all that is still to be fetched of it.
+
+        Each step may come between two steps of a pass; what one has planned is left out by the other.
+        """
+        spans = [*asked.ancestors(), *asked.spans(kind)]
+        # Of two names that the disk takes for one the first is made, so that all before must be looked at.
+        looked_at = [(b"", spans[-1][1])] if self._gate.folds else spans
+        way = _Pass(PathGate(folds=self._gate.folds), spans, early=None, tells=False)
+        for group in self.groups_of(looked_at):
+            for plan in self._plan_group(group, way):
+                yield GroupPlan([], plan.holdings)
+            runs = self._lacking_runs(group, asked.spans(kind), asked.offset)
+            for at in range(0, len(runs), _RUNS_A_STEP):
+                yield GroupPlan(runs[at : at + _RUNS_A_STEP], {})
+
+    def lacks(self, group: PageGroup, spans: Sequence[Span]) -> Entry | None:
+        """Return the first entry of some spans that is not in its place in the folder yet."""
+        entries = [entry for entry in group.entries if within(spans, entry.key)]
+        decisions = reconcile(entries, self._folder.index.files_between(group.first, group.end))
+        return next((entry for step, entry, _ in decisions if step is Step.MAKE), None)
+
+    def groups_of(self, spans: Sequence[Span]) -> Iterator[PageGroup]:
+        """Yield the groups that some spans, in key order, lie in; each once."""
+        last: bytes | None = b""
+        for first, end in spans:
+            for group in self.groups.between(first, end):
+                if last is not None and (group.end is None or group.end > last):
+                    last = group.end
+                    self._checkpoint()
+                    yield group
+
+    def _plan(self, way: _Pass) -> Iterator[GroupPlan]:
+        for group in self.groups.between():
             self._checkpoint()
-            group = [self._load(at)]
-            while at + len(group) < len(ids) and firsts[at + len(group)] == group[-1][1].records[-1].key:
-                group.append(self._load(at + len(group)))
-            at += len(group)
-            end = firsts[at] if at < len(ids) else None
-            yield from self._plan_group(group, first or b"", end)
-            first = end
+            yield from self._plan_group(group, way)
 
-    def _load(self, at: int) -> tuple[BlockId, Page]:
-        block = self._manifest.pages[at]
-        page = decode_page(self._folder.pages.get([block])[block])
-        self._manifest.check_page(at, page)
-        return block, page
-
-    def _plan_group(self, group: list[tuple[BlockId, Page]], first: bytes, end: bytes | None) -> Iterator[GroupPlan]:
+    def _plan_group(self, group: PageGroup, way: _Pass) -> Iterator[GroupPlan]:
         """Yield what must come from others, and once what is here has been copied, what that leaves."""
-        entries = list(join_continuations(record for _, page in group for record in page.records))
-        admitted = [entry for entry in entries if self._admit(entry)]
-        starts = _block_starts(entries)
-        compared = reconcile(admitted, self._folder.index.files_between(first, end))
-        decisions = [decision for decision in compared if self._is_due(decision.entry)]
+        admitted = [entry for entry in group.entries if self._admit(entry, way)]
+        compared = reconcile(admitted, self._folder.index.files_between(group.first, group.end))
+        decisions = [decision for decision in compared if self._is_due(decision.entry, way)]
+        due = [entry for entry in admitted if self._is_due(entry, way)]
+        self._note_planned(group, way)
         made = [entry for step, entry, _ in decisions if step is Step.MAKE and entry and entry.kind is not Kind.FILE]
         self._writer.make(made)
         to_begin: list[Entry] = []
         for decision in decisions:
             to_begin += self._carry_out(decision)
-        begun, awaited = self._begin(to_begin, starts)
+        begun, awaited = self._begin(to_begin, group.starts)
         self._writer.flush()
         at_hand = self._at_hand(awaited)
         if at_hand:
             elsewhere = {number for number in awaited if number not in at_hand}
-            holdings = _holdings(group, self._lacking(entries, admitted, to_begin, begun, starts))
-            yield GroupPlan(list(_runs(group, elsewhere)), holdings)
-            self._reuse(at_hand, [length for _, page in group for length in page.block_lengths])
+            yield GroupPlan(list(group.runs(elsewhere)), group.holdings(_lacking(group, due, to_begin, begun)))
+            self._reuse(at_hand, group.lengths)
             awaited = at_hand
-        holdings = _holdings(group, self._lacking(entries, admitted, to_begin, begun, starts))
-        yield GroupPlan(list(_runs(group, set(awaited))), holdings)
+        yield GroupPlan(list(group.runs(set(awaited))), group.holdings(_lacking(group, due, to_begin, begun)))
 
-    def _lacking(
-        self,
-        entries: list[Entry],
-        admitted: list[Entry],
-        to_begin: list[Entry],
-        begun: Sequence[tuple[int, StagedFile]],
-        starts: dict[bytes, int],
-    ) -> set[int]:
-        """Return the numbers of the blocks of a group that are not held at present."""
-        missing = {start + slot for start, file in begun for slot in file.missing_slots()}
-        if len(begun) < len(to_begin):
-            missing |= _numbers_of(to_begin, starts, {file.entry.key for _, file in begun})
-        if self._first or len(admitted) < len(entries):
-            missing |= _numbers_of(entries, starts, {entry.key for entry in admitted if self._is_due(entry)})
-        return missing
+    def _lacking_runs(self, group: PageGroup, spans: Sequence[Span], offset: int) -> list[Run]:
+        """Return what staged files wait for and cannot be copied: of each from `offset` on, then what is before it."""
+        sought = {entry.key for entry in group.entries if within(spans, entry.key)}
+        waits: dict[int, BlockId] = {}
+        before: set[int] = set()
+        for file in self._staging.active_at(sought):
+            start = group.starts[file.entry.key]
+            waits.update((start + slot, block) for slot, block in wanted_slots(file))
+            before.update(start + slot for slot, _ in wanted_slots(file) if file.offsets[slot + 1] <= offset)
+        at_hand = self._at_hand(waits)
+        elsewhere = {number for number in waits if number not in at_hand}
+        self._reuse(at_hand, group.lengths)
+        wanted = elsewhere | set(at_hand)
+        return [*group.runs(wanted - before), *group.runs(wanted & before)]
 
-    def _is_due(self, entry: Entry | None) -> bool:
-        """Say whether a path is planned in this pass: directories in every one, as files need them."""
-        if not self._first:
+    def _is_due(self, entry: Entry | None, way: _Pass) -> bool:
+        """Say whether a path is planned in a pass: directories in every one, as files need them."""
+        if way.early is False and not self._first and not self._is_hurried:
             return True
         if entry is None:
-            return not self._is_early
-        return entry.kind is Kind.DIRECTORY or self._first.holds(entry.path) is self._is_early
+            return way.early is False
+        if entry.kind is Kind.DIRECTORY:
+            return within(way.spans, entry.key)
+        early = bool(self._first) and self._first.holds(entry.path)
+        return within(way.spans, entry.key) and way.early in (early, None) and not self._planned[early].holds(entry.key)
 
-    def _admit(self, entry: Entry) -> bool:
+    def _note_planned(self, group: PageGroup, way: _Pass) -> None:
+        self._is_hurried = self._is_hurried or way.early is None
+        for first, end in overlaps(way.spans, group.first, group.end):
+            for early in (True, False) if way.early is None else (way.early,):
+                self._planned[early].add(first, end)
+
+    def _admit(self, entry: Entry, way: _Pass) -> bool:
+        if way.early is None and not (self._gate.folds or within(way.spans, entry.key)):
+            return False
         try:
-            self._gate.admit(entry)
+            way.gate.admit(entry)
         except PathError as problem:
-            if entry.kind is not Kind.TOMBSTONE and not self._is_early:
+            if entry.kind is not Kind.TOMBSTONE and way.tells:
                 self._writer.problems.append(problem)
             return False
         return True
@@ -204,7 +244,7 @@ class Planner:
         return []
 
     def _begin(
-        self, entries: list[Entry], starts: dict[bytes, int]
+        self, entries: list[Entry], starts: Mapping[bytes, int]
     ) -> tuple[list[tuple[int, StagedFile]], dict[int, BlockId]]:
         """Begin files; return them with where their blocks begin in the group, and the blocks that they wait for."""
         begun: list[tuple[int, StagedFile]] = []
@@ -264,25 +304,39 @@ class Planner:
     def _reuse(self, waits: dict[int, BlockId], lengths: Sequence[int]) -> None:
         """Copy what stands elsewhere in the folder, and take it out of `waits`."""
         batches = list(_batches(list(waits), lengths, self._folder.memory.copy_bytes))
-        with ThreadPoolExecutor(
-            _COPY_THREADS
-        ) as pool:  # each reads, checks and writes; nearly all of it without the GIL
+        pool = ThreadPoolExecutor(_COPY_THREADS)  # each reads, checks and writes; nearly all of it without the GIL
+        try:
             copies = pool.map(self._copy, [[waits[number] for number in batch] for batch in batches])
             for batch, copied in zip(batches, copies, strict=True):
                 self._checkpoint()
                 for number, size in zip(batch, copied, strict=True):
-                    if size:
+                    if size is not None:
                         self.totals.reused_bytes += size
                         del waits[number]
+        finally:
+            pool.shutdown(cancel_futures=True)
 
-    def _copy(self, blocks: Sequence[BlockId]) -> list[int]:
-        """Write blocks that stand elsewhere in the folder; return the size of each, 0 where it is gone."""
-        sizes = []
+    def _copy(self, blocks: Sequence[BlockId]) -> list[int | None]:
+        """Write blocks that stand elsewhere in the folder.
+
+        Returns the size of each, None where it is gone, 0 where it came meanwhile.
+        """
+        sizes: list[int | None] = []
         for block, data in zip(blocks, self._folder.store.read(blocks), strict=True):
-            if data is not None:
-                self._staging.write(block, data)
-            sizes.append(len(data) if data is not None else 0)
+            sizes.append(None if data is None else len(data) if self._staging.write(block, data) else 0)
         return sizes
+
+
+def _lacking(
+    group: PageGroup, due: list[Entry], to_begin: list[Entry], begun: Sequence[tuple[int, StagedFile]]
+) -> set[int]:
+    """Return the numbers of the blocks of a group that are not held at present, as far as is known."""
+    missing = {start + slot for start, file in begun for slot in file.missing_slots()}
+    if len(begun) < len(to_begin):
+        missing |= group.numbers_of(to_begin, {file.entry.key for _, file in begun})
+    if len(due) < len(group.entries):
+        missing |= group.numbers_of(group.entries, {entry.key for entry in due})
+    return missing
 
 
 def _batches(numbers: Sequence[int], lengths: Sequence[int], most_bytes: int) -> Iterator[list[int]]:
@@ -297,56 +351,3 @@ def _batches(numbers: Sequence[int], lengths: Sequence[int], most_bytes: int) ->
             batch, size = [], 0
     if batch:
         yield batch
-
-
-def _block_starts(entries: list[Entry]) -> dict[bytes, int]:
-    """Return where each entry's blocks begin among all blocks of the group."""
-    starts, at = {}, 0
-    for entry in entries:
-        starts[entry.key] = at
-        at += len(entry.lengths) // 4
-    return starts
-
-
-def _numbers_of(entries: list[Entry], starts: dict[bytes, int], but: set[bytes]) -> set[int]:
-    """Return the numbers of all blocks of entries, but for those at some keys."""
-    spans = [(starts[entry.key], len(entry.lengths) // 4) for entry in entries if entry.key not in but]
-    return {number for start, count in spans for number in range(start, start + count)}
-
-
-def _runs(group: list[tuple[BlockId, Page]], wanted: set[int]) -> Iterator[Run]:
-    """Turn wanted blocks (numbered through the group) into runs of about RUN_BYTES, none across two pages."""
-    start = 0
-    for page_id, page in group:
-        ids = page_block_ids(page)
-        positions: list[int] = []
-        size = 0
-        for position in range(len(ids)):
-            if start + position not in wanted:
-                continue
-            length = page.block_lengths[position]
-            if positions and size + length > RUN_BYTES:
-                yield _run(page_id, page, ids, positions)
-                positions, size = [], 0
-            positions.append(position)
-            size += length
-        if positions:
-            yield _run(page_id, page, ids, positions)
-        start += len(ids)
-
-
-def _run(page_id: BlockId, page: Page, ids: list[BlockId], positions: list[int]) -> Run:
-    return Run(page_id, positions, [ids[at] for at in positions], [page.block_lengths[at] for at in positions])
-
-
-def _holdings(group: list[tuple[BlockId, Page]], missing: set[int]) -> dict[BlockId, PageHolding]:
-    holdings, start = {}, 0
-    for page_id, page in group:
-        count = len(page.block_lengths)
-        bits = bytearray((count + 7) // 8)
-        for position in range(count):
-            if start + position not in missing:
-                bits[position >> 3] |= 0x80 >> (position & 7)
-        holdings[page_id] = PageHolding(count, bytes(bits))
-        start += count
-    return holdings

@@ -110,7 +110,7 @@ class Watcher:
             self._unwatched = None  # until the next watch is live nothing tells of changes
         except* OSError as group:  # too many watches, or a file system without notices
             self._interval_s = POLL_INTERVAL_S
-            reason = group.exceptions[0]
+            reason = getattr(group.exceptions[0], "strerror", None) or group.exceptions[0]
             self._report(f"changes cannot be watched for ({reason}): looking every {POLL_INTERVAL_S} s instead")
             works = False
         return works

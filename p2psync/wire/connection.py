@@ -75,9 +75,7 @@ class Connection:
         self._buffers = buffers
         self.ours = State.OPENING if accepting else State.WAITING
         self.theirs = State.WAITING if accepting else State.OPENING
-        self._reader = FrameReader(
-            self._place, {Kind.PART: PART_HEAD.size}, frozenset({Kind.BLOCKS, Kind.PART, Kind.PACKED})
-        )
+        self._reader = FrameReader(self._place, {Kind.PART: PART_HEAD.size}, _PAYLOAD_KINDS)
         self._part_id = BlockId(b"")
         self._part = memoryview(b"")
         self._part_filled = 0

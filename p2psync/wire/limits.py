@@ -60,7 +60,8 @@ MAX_CONTROL_PAUSE_S = 1.0
 """Short beside all time-outs: a peer that is not read is not to blame for silence."""
 
 MAX_LINKS = 200
-"""Links of one swarm: an accepted link costs us some 8 MB at worst; the field's clients take 50 to 200."""
+"""Links of one swarm: an accepted link costs us some 12 MB of payload at worst (a block in parts, a frame, a record
+twice; three frames to be sent, two in records); the field's clients take 50 to 200."""
 
 # --- what we ask of one peer ------------------------------------------------------------------------------------------
 

@@ -169,8 +169,9 @@ class RecordReader:
         if plain_bytes <= len(buffer):
             self._decrypt(header, body, buffer[:plain_bytes])
             return plain_bytes
-        self._rest = memoryview(bytearray(plain_bytes))
-        self._decrypt(header, body, self._rest)
+        plain = memoryview(bytearray(plain_bytes))
+        self._decrypt(header, body, plain)
+        self._rest = plain  # not before: what is wrong may be decrypted by then, and must not be read
         return self._read_rest(buffer)
 
     def _decrypt(self, header: memoryview, body: memoryview, plain: memoryview) -> None:

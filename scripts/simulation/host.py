@@ -163,8 +163,8 @@ class Host:
 
     def _new_end(self, other: "Host") -> Peering:
         up, down = (Throttle(self.limits, upward=upward, host="") for upward in (True, False))
-        flow = PeerFlow(self.clock.now)
-        return Peering(other.name, self, other, Holdings(), flow, WantQueue(self._dealt), up, down)
+        flow, holdings = PeerFlow(self.clock.now), Holdings()
+        return Peering(other.name, self, other, holdings, flow, WantQueue(self._dealt, holdings), up, down)
 
     def _hearer(self, peering: Peering) -> Callable[[Message], None]:
         return lambda message: self._hear(peering, message)
@@ -172,6 +172,7 @@ class Host:
     def _drainer(self, peering: Peering) -> Callable[[int, float], None]:
         def drained(size: int, took_s: float) -> None:
             peering.frame_size.sent(size, took_s)
+            peering.wants.frame_left(took_s)
             self._slots.end(peering.turns.popleft(), self.clock.now)
             peering.tell_choked()
             self._serve(peering)
@@ -278,9 +279,10 @@ class Host:
     def _serve(self, peering: Peering) -> None:
         """Let a link wait for its turn to send, if there is anything to send and room for it."""
         wants = peering.wants
-        if (
-            (wants or peering.ready)
-            and not peering.is_waiting
+        if not peering.ready and (rest_s := wants.rest_s(self.clock.now)):
+            self._rest(peering, rest_s)
+        elif (
+            not peering.is_waiting
             and not peering.is_paying
             and not peering.out.is_cut
             and peering.out.waiting < (2 if wants.has_wants else 1)
@@ -288,6 +290,16 @@ class Host:
             peering.is_waiting = True
             self._turns.append(peering)
             self._take_turns()
+
+    def _rest(self, peering: Peering, rest_s: float) -> None:
+        """Look again when something may be sent."""
+        if rest_s != math.inf and not peering.is_resting:
+            peering.is_resting = True
+            self.clock.after(rest_s + 1e-6, self._end_rest, peering)
+
+    def _end_rest(self, peering: Peering) -> None:
+        peering.is_resting = False
+        self._serve(peering)
 
     def _take_turns(self) -> None:
         while self._turns:
@@ -299,9 +311,9 @@ class Host:
                 return
             peering = self._turns.popleft()
             peering.is_waiting = False
-            if (peering.wants or peering.ready) and not peering.out.is_cut:
+            if not peering.out.is_cut and (peering.ready or not peering.wants.rest_s(self.clock.now)):
                 self._send_frames(peering)
-                self._serve(peering)
+            self._serve(peering)
 
     def _end_patience(self) -> None:
         self._is_patient = False
@@ -325,7 +337,7 @@ class Host:
 
     def _next_frames(self, peering: Peering) -> Iterator[Blocks | Part | Missing]:
         wants, limit_bytes = peering.wants, peering.frame_size.limit_bytes
-        ids, payloads = self._read(wants.first(READ_IDS, limit_bytes))
+        ids, payloads = self._read(wants.first(READ_IDS, limit_bytes, self.clock.now))
         wants.drop(ids)
         wants.answered(payloads)
         return frames(ids, payloads, min(limit_bytes, peering.up_limit.quantum_bytes))

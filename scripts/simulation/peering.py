@@ -23,6 +23,7 @@ class Peering:
     Attributes:
         ready: Frames that were read, and wait until the limit allows them.
         is_paying: It sends nothing for now, as the limit has it.
+        is_resting: It has nothing to send until a while has passed.
     """
 
     number: int
@@ -36,6 +37,7 @@ class Peering:
     notice: ChokeNotice = field(default_factory=ChokeNotice)
     ready: deque[Blocks | Part | Missing] = field(default_factory=deque)
     is_paying: bool = False
+    is_resting: bool = False
     heeds_choke: bool = True
     frame_size: FrameSize = field(default_factory=FrameSize)
     is_waiting: bool = False

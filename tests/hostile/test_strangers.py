@@ -205,7 +205,8 @@ def test_a_getter_takes_no_stranger_for_a_peer_and_gives_up_in_time(origin, tmp_
         odd = [stack.enter_context(Listener(answer)) for answer in ODD.values()]
         peers = [word for one in odd for word in ("--peer", one.address)]
         with get(origin.code, tmp_path / "b", *peers, "--timeout", "3") as getter:
-            assert_gave_up(getter, 3, within_s=15)
+            sentence = assert_gave_up(getter, 3, within_s=15)
+            assert sentence.startswith("no peer reachable in 3 s: is the share running? (")
             assert {event["peers"] for event in getter.events if event["event"] == "progress"} == {0}
         # All but who never says a word were dialled and let go again.
         assert all(one.ended for one, name in zip(odd, ODD, strict=True) if name != "never says a word")

@@ -44,6 +44,19 @@ class PickerMachine(RuleBasedStateMachine):
                 positions = list(range(at, at + 4))
                 self.picker.add(self.job, [Run(page, positions, page_ids[at : at + 4], [100, 200, 300, 400])])
 
+    @rule(
+        page=st.integers(0, 2), positions=st.sets(st.integers(0, PER_PAGE - 1), min_size=1), urgency=st.integers(1, 3)
+    )
+    def somebody_waits(self, page, positions, urgency):
+        waited_for = [at for at in sorted(positions) if block(page, at) not in self.written]
+        ids = [block(page, at) for at in waited_for]
+        urgent = Job(ROOT, urgency=urgency)
+        lengths = [(at % 4 + 1) * 100 for at in waited_for]
+        for dealer, unwished in self.picker.add(urgent, [Run(PAGES[page], waited_for, ids, lengths)]).items():
+            assert set(unwished) <= self.wished[dealer] & set(ids)
+            self.wished[dealer].difference_update(unwished)
+        assert not urgent.pending, "all of them are under way already"
+
     @rule()
     def peer_comes(self):
         peer = self.next_peer = self.next_peer + 1

@@ -4,6 +4,7 @@ import pytest
 import trio
 
 from p2psync.ids import PeerAddress
+from p2psync.swarm.peers import BUSY_RETRY_S, JITTER
 from p2psync.swarm.statistics import LinkDown
 from tests.sim import raw_peer
 from tests.sim.hosts import MadeUpFolder, ScriptedHost, SimPeer, all_get, make_folder, running
@@ -372,3 +373,17 @@ async def test_too_many_wishes_end_the_link(autojump_clock, net, folder):
     async with running(seed, greedy):
         await trio.sleep(1)
         assert "wanted at once" in endings(seed, greedy)[0]
+
+
+@pytest.mark.parametrize(("reason", "least", "most"), [(b"busy", 2, 2), (b"closing", 4, 99)])
+async def test_who_has_links_enough_is_left_alone_for_half_a_minute(autojump_clock, net, folder, reason, least, most):
+    async def refuse(peer: RawPeer) -> None:
+        await peer.hello()
+        await peer.read_until(raw_peer.HELLO)
+        await peer.send_control(raw_peer.BYE, {b"reason": reason})
+
+    getter, full = SimPeer(net, "getter", folder), ScriptedHost(net, "full", refuse)
+    async with running(getter, full):
+        getter.swarm.add_addresses([full.address])
+        await trio.sleep(BUSY_RETRY_S * (1 + JITTER) + 2)
+        assert least <= full.dialled_by.total() <= most

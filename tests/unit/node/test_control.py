@@ -6,13 +6,15 @@ import stat
 import pytest
 import trio
 
-from p2psync.errors import ConfigError, UnreachableError
+from p2psync.errors import ConfigError, PathError, StoreError, UnreachableError
 from p2psync.node.control import MAX_LINE_BYTES, SOCKET_NAME, ask_control, serve_control
 
 
-def echo(question):
+async def echo(question):
     if "fault" in question:
         raise ConfigError(question["fault"])
+    if "path" in question:
+        raise PathError(question["path"].encode(), "cannot be made")
     return {"heard": dict(question)}
 
 
@@ -53,6 +55,47 @@ async def test_a_question_is_answered(directory):
 async def test_an_error_is_told_in_a_sentence(directory):
     with pytest.raises(ConfigError, match="too low"):
         await ask(directory, {"fault": "too low"})
+
+
+async def test_what_cannot_be_made_is_no_fault_of_the_question(directory):
+    with pytest.raises(StoreError, match="cannot be made"):
+        await ask(directory, {"path": "a"})
+
+
+async def test_an_answer_may_take_longer_than_a_question_and_goes_out_though_all_ends_with_it(tmp_path, autojump_clock):
+    async def answer(question):
+        await happened.wait()
+        return {"so": "it is"}
+
+    happened = trio.Event()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve_control, tmp_path, answer, complain)
+        await trio.testing.wait_all_tasks_blocked()
+        async with await trio.open_unix_socket(str(tmp_path / SOCKET_NAME)) as stream:
+            await stream.send_all(b"{}\n")
+            await trio.sleep(3600)
+            happened.set()
+            nursery.cancel_scope.cancel()
+            with trio.CancelScope(shield=True):
+                assert json.loads(await stream.receive_some()) == {"so": "it is"}
+
+
+async def test_who_hangs_up_is_waited_for_no_more(tmp_path, nursery):
+    async def answer(question):
+        asked.set()
+        try:
+            await trio.sleep_forever()
+        finally:
+            given_up.set()
+
+    asked, given_up = trio.Event(), trio.Event()
+    nursery.start_soon(serve_control, tmp_path, answer, complain)
+    await trio.testing.wait_all_tasks_blocked()
+    async with await trio.open_unix_socket(str(tmp_path / SOCKET_NAME)) as stream:
+        await stream.send_all(b"{}\n")
+        await asked.wait()
+    with trio.fail_after(10):
+        await given_up.wait()
 
 
 @pytest.mark.parametrize("noise", [b"hello\n", b"[]\n", b"3\n", b"\xff\xfe\n", b"[" * 20_000 + b"\n", b"\n"])

@@ -41,6 +41,14 @@ def test_a_block_that_comes_twice_counts_once():
     assert names(recent.first([block("a")[0], block("b")[0]], 100)) == "ab"
 
 
+def test_a_short_block_holds_on_to_nothing_of_the_frame_it_came_in():
+    frame = bytearray(1 << 20)
+    recent = RecentBlocks(1000)
+    recent.put([(block("a")[0], memoryview(frame)[:10])])
+    frame.pop()  # which Python refuses while anybody looks into it
+    assert recent.first([block("a")[0]], 100) == [bytes(10)]
+
+
 class Watched(MemoryStore):
     """Counts what is read from it."""
 

@@ -1,5 +1,7 @@
 """A file is renamed into place only where nothing stands, whether or not the system can do that in one step."""
 
+import ctypes
+import errno
 import os
 
 import pytest
@@ -8,10 +10,17 @@ from p2psync.store import files
 from p2psync.store.files import rename_into_gap
 
 
-@pytest.fixture(params=["in one step", "after a look"])
+def cannot(*_):
+    ctypes.set_errno(errno.EINVAL)
+    return -1
+
+
+RENAMES = {"in one step": files._renameat2, "where the system cannot": None, "where the file system cannot": cannot}
+
+
+@pytest.fixture(params=RENAMES)
 def directories(request, tmp_path, monkeypatch):
-    if request.param == "after a look":
-        monkeypatch.setattr(files, "_renameat2", None)
+    monkeypatch.setattr(files, "_renameat2", RENAMES[request.param])
     (tmp_path / "from").mkdir()
     (tmp_path / "to").mkdir()
     (tmp_path / "from" / "old").write_bytes(b"ours")

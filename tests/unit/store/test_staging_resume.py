@@ -9,7 +9,7 @@ from p2psync.blocks.block import block_id
 from p2psync.manifest.entry import Entry, Kind
 from p2psync.store.folder_state import FolderState
 from p2psync.store.resume import holds_sample
-from p2psync.store.staging import wanted_slots
+from p2psync.store.staging import _set_looks, wanted_slots
 
 BLOCKS = [b"first" * 1000, b"second" * 1000, b"third" * 1000]
 ENTRY = Entry(
@@ -106,3 +106,11 @@ def test_what_nobody_noted_is_removed_from_staging(crashed):
         (staged.parent / name).write_bytes(b"left over")
     reopened(root)
     assert [path.name for path in staged.parent.iterdir()] == [staged.name]
+
+
+def test_looks_that_cannot_be_set_are_left_to_who_puts_the_file_in_its_place(tmp_path):
+    with open(tmp_path / "file", "wb") as file:
+        assert _set_looks(file.fileno(), ENTRY)
+        read_only = os.open("/proc/self/status", os.O_RDONLY)
+    assert not _set_looks(read_only, ENTRY)
+    os.close(read_only)

@@ -44,6 +44,18 @@ def test_who_waits_for_dials_looks_again_when_they_take_long():
     assert made.nap_s(PROMPT_S) == LONGEST_NAP_S
 
 
+def test_what_is_due_and_not_dialled_wakes_nobody_and_what_will_be_due_does():
+    book = PeerBook(random.Random(0))
+    book.add([PeerAddress("linked", 1), PeerAddress("dead", 2)], 0.0)
+    book.linked(PeerAddress("linked", 1), b"d" * 32)
+    made = Dials(book, lambda under_way: 5)
+    assert made.begin(0.0, [b"d" * 32]) == [PeerAddress("dead", 2)]
+    made.end(PeerAddress("dead", 2))
+    assert made.nap_s(0.0) == LONGEST_NAP_S
+    book.failed(PeerAddress("dead", 2), "it does not answer", 0.0)
+    assert 0.3 < made.nap_s(0.0) < 0.7
+
+
 def test_what_peers_told_is_dialled_too_where_few_links_are_wanted_but_never_fills_all_dials():
     made = dials(100, wanted=5, hearsay=True)
     assert [len(made.begin(step * PROMPT_S, [])) for step in range(3)] == [5, MAX_DIALS - RESERVED_DIALS - 5, 0]

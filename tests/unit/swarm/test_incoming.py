@@ -52,17 +52,37 @@ async def test_who_waits_for_a_record_is_woken_when_it_is_whole(nursery):
         assert counts == [60_000]
 
 
-@pytest.mark.parametrize("missing", [1, 4, 10_000])
-async def test_who_waits_for_little_is_woken_by_the_first_byte(missing):
+async def receive_each(receiver, missing, counts):
+    incoming = Incoming(receiver)
+    for count in missing:
+        await counts.send(await incoming.receive_into(memoryview(bytearray(1 << 20)), count))
+
+
+async def test_what_the_system_holds_until_a_record_is_whole_is_known(nursery):
     sender, receiver = await socket_pair()
+    incoming = Incoming(receiver)
     async with sender, receiver:
-        incoming = Incoming(receiver)
-        await sender.send_all(bytes(50_000))
-        with trio.fail_after(20):
-            await incoming.receive_into(memoryview(bytearray(40_000)), 30_000)
-            await incoming.receive_into(memoryview(bytearray(40_000)), 30_000)
-            await sender.send_all(b"x")
-            assert await incoming.receive_into(memoryview(bytearray(10)), missing) == 1
+        nursery.start_soon(incoming.receive_into, memoryview(bytearray(1 << 20)), 60_000)
+        for count in (0, 20_000, 30_000):
+            await wait_all_tasks_blocked()
+            await sender.send_all(bytes(count - incoming.waiting_bytes))
+            with trio.fail_after(20):
+                while incoming.waiting_bytes != count:
+                    await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("missing", [1, 4, 10_000])
+async def test_who_waits_for_little_after_much_is_woken_by_the_first_byte(nursery, missing):
+    sender, receiver = await socket_pair()
+    counts, heard = trio.open_memory_channel(2)
+    async with sender, receiver:
+        nursery.start_soon(receive_each, receiver, [50_000, missing], counts)
+        for count in (50_000, 1):
+            await wait_all_tasks_blocked()
+            await sender.send_all(bytes(count))
+            with trio.fail_after(20):
+                assert await heard.receive() == count
 
 
 async def test_the_end_wakes_who_waits_for_a_record(nursery):
@@ -83,3 +103,12 @@ async def test_a_connection_that_was_reset_is_at_its_end():
         await sender.aclose()
         with trio.fail_after(20):
             assert await Incoming(receiver).receive_into(memoryview(bytearray(10)), 1) == 0
+
+
+async def test_what_this_side_has_closed_is_not_at_its_end_but_closed():
+    sender, receiver = await socket_pair()
+    await sender.aclose()
+    incoming = Incoming(receiver)
+    await receiver.aclose()
+    with pytest.raises(trio.ClosedResourceError):
+        await incoming.receive_into(memoryview(bytearray(10)), 1)

@@ -126,6 +126,7 @@ def test_where_links_are_of_no_use_another_is_looked_for_one_at_a_time():
     neighbours.tick(links, ROOT, IDLE_S + 1, complete=False, known=MANY)
     assert [neighbours.room_to_dial(under_way, MANY) for under_way in (0, 1)] == [1, 0]
     neighbours.link_up(100, IDLE_S + 1)
+    assert neighbours.room_to_dial(0, MANY) == 0
     neighbours.tick([*links, Linked(100)], ROOT, IDLE_S + 2, complete=False, known=MANY)
     assert neighbours.room_to_dial(0, MANY) == 0
 

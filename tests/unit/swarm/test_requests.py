@@ -72,3 +72,12 @@ def test_a_seed_is_not_told_that_it_need_not_send_what_it_was_asked_for_since():
     assert IDS[1] in asked
     requests.tick(SEED, 0, BEGAN + 1.0, is_paused=False)
     assert IDS[1] not in [id_ for _, ids in cancels(requests.collect()) for id_ in ids]
+
+
+def test_nothing_is_said_to_who_is_gone():
+    requests = requests_with_a_seed_and_a_getter()
+    announce(requests, 0, BEGAN)
+    announce(requests, 1, BEGAN + UNWISH_S / 3)
+    requests.link_down(SEED, BEGAN + UNWISH_S / 2)
+    requests.tick(GETTER, 0, BEGAN + 1.0, is_paused=False)
+    assert SEED not in [number for number, _ in requests.collect()]

@@ -18,6 +18,7 @@ from p2psync.swarm.tls import (
     member_certificate,
     server_context,
 )
+from p2psync.wire.records import KEY_BYTES
 
 HERE, THERE = keys_from_seed(b"h" * 32), keys_from_seed(b"t" * 32)
 SERVER_KEY, CLIENT_KEY = load_device_key(b"s" * 32), load_device_key(b"c" * 32)
@@ -93,6 +94,40 @@ async def test_what_is_sent_arrives_in_order_in_both_directions(sizes):
             assert await receive_exactly(receiver, len(sent)) == sent
 
 
+async def test_after_much_a_little_is_sent_as_it_is():
+    client, server = await connected()
+    sent = [letters(size) for size in (300_000, 7, 20_000)]
+    for data in sent:
+        await client.send_all([data])
+    assert await receive_exactly(server, 320_007) == b"".join(sent)
+
+
+async def test_a_stream_that_is_closed_holds_on_to_nothing_that_it_received(autojump_clock):
+    transports = memory_stream_pair()
+    _, server = await connected(transports)
+    await transports[0].send_all((1 << 20).to_bytes(4, "big") + bytes(5000))
+    with trio.move_on_after(0.01):
+        await server.receive_into(memoryview(bytearray(100)))
+    assert server.unread_bytes == 5004
+    await server.aclose()
+    assert server.unread_bytes == 0
+
+
+async def test_what_the_system_holds_of_a_record_counts_as_unread(nursery):
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    client_end = await trio.open_tcp_stream(*listeners[0].socket.getsockname())
+    async with listeners[0], client_end, await listeners[0].accept() as server_end:
+        _, server = await connected((client_end, server_end))
+        nursery.start_soon(server.receive_into, memoryview(bytearray(100)))
+        for part in ((1 << 20).to_bytes(4, "big") + bytes(5000), bytes(7000)):
+            await wait_all_tasks_blocked()
+            await client_end.send_all(part)
+        with trio.fail_after(20):
+            while server.unread_bytes != 12_004:
+                await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+
+
 async def test_one_task_may_send_while_another_receives():
     client, server = await connected()
     data = letters(1 << 20)
@@ -106,6 +141,22 @@ async def test_one_task_may_send_while_another_receives():
             nursery.start_soon(stream.send_all, [data])
             nursery.start_soon(receive, stream)
     assert arrived == [data, data]
+
+
+async def test_what_comes_together_with_the_key_is_received_first():
+    transports = memory_stream_pair()
+    transports[0].receive_stream.receive_some_hook = wait_all_tasks_blocked  # so all that there is comes at once
+    client, server = streams(transports=transports)
+
+    async def serve():
+        await server.do_handshake()
+        await server.send_all([b"at once"])
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve)
+        await client.do_handshake()
+    await server.send_all([b" and later"])
+    assert await receive_exactly(client, 17) == b"at once and later"
 
 
 async def test_one_call_receives_every_record_that_has_arrived():
@@ -180,6 +231,41 @@ async def test_a_folder_name_that_is_not_ascii_is_refused_without_a_traceback(mo
     with pytest.raises(RemoteProtocolError):
         await SecureStream(server_end, listening_context(SERVED.get)).do_handshake()
     assert reported == []
+
+
+def say_more(tls):
+    tls.write(bytes(KEY_BYTES + 1))
+
+
+def say_goodbye(tls):
+    with pytest.raises(ssl.SSLWantReadError):
+        tls.unwrap()
+
+
+@pytest.mark.parametrize(
+    ("say", "failure", "words"),
+    [(say_more, RemoteProtocolError, "more over TLS than its key"), (say_goodbye, UnreachableError, "hung up")],
+)
+async def test_over_tls_a_peer_says_its_key_and_nothing_else(nursery, say, failure, words):
+    client_end, server_end = memory_stream_pair()
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = client_context(HERE, CLIENT_KEY).wrap_bio(incoming, outgoing, server_hostname=HERE.sni)
+
+    async def dial():
+        is_done = False
+        while not is_done:
+            try:
+                tls.do_handshake()
+                is_done = True
+            except ssl.SSLWantReadError:
+                await client_end.send_all(outgoing.read())
+                incoming.write(await client_end.receive_some())
+        say(tls)
+        await client_end.send_all(outgoing.read())
+
+    nursery.start_soon(dial)
+    with trio.fail_after(20), pytest.raises(failure, match=words):
+        await SecureStream(server_end, listening_context(SERVED.get)).do_handshake()
 
 
 async def test_a_peer_that_hangs_up_in_the_handshake_is_unreachable():

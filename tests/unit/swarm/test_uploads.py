@@ -3,7 +3,8 @@
 import pytest
 
 from p2psync.errors import RemoteProtocolError
-from p2psync.swarm.uploads import FRAME_S, MIN_FRAME_BYTES, FrameSize, WantQueue, frames
+from p2psync.swarm.holdings import Holdings
+from p2psync.swarm.uploads import FRAME_S, MIN_FRAME_BYTES, Dealt, FrameSize, WantQueue, frames
 from p2psync.wire import limits
 from p2psync.wire.buffers import BufferPool
 from p2psync.wire.connection import Connection
@@ -15,14 +16,14 @@ def ids(count: int) -> list[bytes]:
 
 
 def test_wants_are_answered_in_order_without_what_was_cancelled():
-    queue = WantQueue()
+    queue = WantQueue(Dealt(), Holdings())
     queue.want(ids(5))
     queue.drop(ids(5)[1:2])
-    assert queue.first(3, 1 << 20) == [ids(5)[n] for n in (0, 2, 3)]
+    assert queue.first(3, 1 << 20, 0.0) == [ids(5)[n] for n in (0, 2, 3)]
 
 
 def test_more_wants_than_a_peer_may_have_are_refused():
-    queue = WantQueue()
+    queue = WantQueue(Dealt(), Holdings())
     queue.want(ids(limits.MAX_OUTSTANDING_IDS))
     with pytest.raises(RemoteProtocolError, match="wanted at once"):
         queue.want([b"x" * 32])

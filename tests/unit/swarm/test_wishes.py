@@ -11,7 +11,7 @@ from p2psync.swarm.debts import UNMEASURED_PATIENCE_S
 from p2psync.swarm.holdings import Holdings
 from p2psync.swarm.picker import Picker
 from p2psync.swarm.tasks import Job
-from p2psync.swarm.uploads import Dealt, WantQueue
+from p2psync.swarm.uploads import REST_FRAMES, REST_LOOK_S, REST_S, Dealt, WantQueue
 from p2psync.wire import limits
 from p2psync.wire.messages import Have
 
@@ -119,6 +119,22 @@ def test_an_idle_seed_takes_over_from_another_but_the_last_one_only_after_a_whil
     assert set(picker.wishes.take_over(OTHER_SEED, UNMEASURED_PATIENCE_S)[0]) == left
 
 
+@pytest.mark.parametrize(("rate", "is_taken"), [(100_000, True), (5_000_000, False)])
+def test_the_last_wish_is_taken_over_at_once_from_a_seed_that_sends_slowly(rate, is_taken):
+    picker = Picker(random.Random(0))
+    for seed in (SEED, OTHER_SEED):
+        picker.add_peer(seed, holdings_of(complete=True), name=bytes([seed]), deals=True)
+    picker.add_peer(GETTER, holdings_of(complete=False))
+    job = Job(ROOT, exhausted=True)
+    picker.begin(job)
+    picker.add(job, [Run(PAGE, [0], IDS[:1], [100_000])])
+    slow, quick = [SEED, OTHER_SEED] if picker.wishes.wish(SEED, 1000, 0.0) else [OTHER_SEED, SEED]
+    picker.wishes.wish(slow, 1000, 0.0)
+    picker.measured(slow, rate, snubbed=False)
+    picker.measured(quick, 1_000_000, snubbed=False)
+    assert picker.wishes.take_over(quick, 0.1) == ((IDS[:1], {slow: IDS[:1]}) if is_taken else ([], {}))
+
+
 def test_a_seed_that_is_dropped_or_snubbed_leaves_its_wishes_to_others():
     picker = picker_with(SEED, OTHER_SEED)
     wished = picker.wishes.wish(SEED, 1000, 0.0)
@@ -130,43 +146,102 @@ def test_a_seed_that_is_dropped_or_snubbed_leaves_its_wishes_to_others():
 
 def test_a_seed_gives_each_peer_something_else_until_everything_was_sent():
     dealt = Dealt()
-    queues = [WantQueue(dealt) for _ in range(4)]
+    queues = [WantQueue(dealt, Holdings()) for _ in range(4)]
     for queue in queues:
         queue.wish(IDS)
     sent = []
     while len(sent) < COUNT:
         for queue in queues:
-            ids = queue.first(4, MIB)
+            ids = queue.first(4, MIB, 0.0)
             queue.drop(ids)
             sent += ids
     assert sorted(sent) == sorted(IDS)
-    assert all(queues[0].first(4, MIB))
+    assert all(queues[0].first(4, MIB, REST_S))
+
+
+@pytest.mark.parametrize("ask", [WantQueue.want, WantQueue.wish])
+def test_what_was_just_sent_to_one_peer_is_sent_to_another_that_wishes_for_it_only_after_a_while(ask):
+    dealt = Dealt()
+    first, second = WantQueue(dealt, Holdings()), WantQueue(dealt, Holdings())
+    ask(first, IDS[:1])
+    assert first.first(10, MIB, 5.0) == IDS[:1]
+    second.wish(IDS[:1])
+    assert second.rest_s(5.0) == REST_LOOK_S
+    assert second.first(10, MIB, 5.0) == []
+    assert second.rest_s(5.0 + REST_S - 0.01) == pytest.approx(0.01)
+    assert second.first(10, MIB, 5.0 + REST_S) == IDS[:1]
+
+
+def test_where_frames_take_long_what_was_sent_rests_for_longer():
+    queue = WantQueue(Dealt(), Holdings())
+    for _ in range(100):
+        queue.frame_left(2.0)
+    queue.wish(IDS[:1])
+    queue.first(1, MIB, 0.0)
+    rest_s = REST_S + REST_FRAMES * 2.0
+    assert queue.first(1, MIB, 0.97 * rest_s) == []
+    assert queue.first(1, MIB, rest_s) == IDS[:1]
+
+
+def test_nothing_rests_that_was_sent_to_a_peer_that_has_all():
+    dealt, receiver = Dealt(), holdings_of(complete=False)
+    dealt.note(IDS[:1], receiver, 0.0)
+    queue = WantQueue(dealt, Holdings())
+    queue.wish(IDS[:1])
+    assert queue.first(1, MIB, 0.0) == []
+    receiver.hear(Have(complete=[ROOT]))
+    assert queue.rest_s(0.0) == 0
+    assert queue.first(1, MIB, 0.0) == IDS[:1]
+
+
+def test_what_is_wanted_or_was_sent_to_nobody_does_not_wait_for_the_rest():
+    dealt = Dealt()
+    dealt.note(IDS[:2], Holdings(), 5.0)
+    queue = WantQueue(dealt, Holdings())
+    assert queue.rest_s(5.0) == float("inf")
+    queue.wish(IDS[:3])
+    assert queue.rest_s(5.0) == 0
+    assert queue.first(10, MIB, 5.0) == IDS[2:3]
+    queue.drop(IDS[2:3])
+    assert queue.rest_s(5.0) > 0
+    queue.want(IDS[:1])
+    assert queue.rest_s(5.0) == 0
+    assert queue.first(10, MIB, 5.0) == IDS[:1]
+
+
+def test_of_what_was_sent_long_ago_comes_first_what_was_sent_least():
+    dealt = Dealt()
+    dealt.note(IDS[:2], Holdings(), 0.0)
+    dealt.note(IDS[:1], Holdings(), 0.0)
+    queue = WantQueue(dealt, Holdings())
+    queue.wish(IDS[:2])
+    assert queue.first(1, 1, REST_S) == IDS[1:2]
 
 
 def test_what_is_wanted_goes_before_what_is_wished_for():
-    queue = WantQueue()
+    queue = WantQueue(Dealt(), Holdings())
     queue.wish(IDS[:10])
     queue.want(IDS[20:22])
-    assert queue.first(10, MIB) == IDS[20:22]
+    assert queue.first(10, MIB, 0.0) == IDS[20:22]
 
 
 def test_wishes_are_chosen_few_at_a_time_by_how_long_blocks_are():
-    queue = WantQueue()
+    queue = WantQueue(Dealt(), Holdings())
     queue.wish(IDS)
     for _ in range(30):
         queue.answered([bytes(1000)])
-    assert 3 <= len(queue.first(128, 4096)) <= 4
+    assert 3 <= len(queue.first(128, 4096, 0.0)) <= 4
 
 
 def test_wishes_count_towards_what_a_peer_may_want():
-    queue = WantQueue()
+    queue = WantQueue(Dealt(), Holdings())
     queue.wish([n.to_bytes(32, "big") for n in range(limits.MAX_OUTSTANDING_IDS)])
     with pytest.raises(RemoteProtocolError, match="wanted at once"):
         queue.wish([b"x" * 32])
 
 
 def test_what_was_cancelled_is_not_sent():
-    queue = WantQueue()
+    queue = WantQueue(Dealt(), Holdings())
     queue.wish(IDS[:3])
     queue.drop(IDS[:2])
-    assert queue.first(10, MIB) == [IDS[2]]
+    assert queue.first(10, MIB, 0.0) == [IDS[2]]

@@ -11,7 +11,7 @@ from p2psync.store.base import BlockStore, Payload
 
 
 class DirectSwarm:
-    """One folder's side; it satisfies `sync.exchange.Swarm`.
+    """One folder's side; it satisfies `sync.exchange.Swarm`. What two calls want comes once.
 
     Args:
         store: The folder's own blocks.
@@ -32,6 +32,9 @@ class DirectSwarm:
         self.fetched_bytes = 0
         self.completed: list[BlockId] = []
         self.must_hold = True
+        self._hurried: set[BlockId] = set()
+        self._begun: set[BlockId] = set()
+        self._calls = 0
         self._store = store
         self._sources = list(sources)
         self._followers: list[DirectSwarm] = []
@@ -67,10 +70,20 @@ class DirectSwarm:
     async def fetch(self, root: BlockId, ids: Sequence[BlockId]) -> None:
         await self._move(ids)
 
-    async def fetch_runs(self, root: BlockId, runs: AsyncIterable[Sequence[Run]], *, in_order: bool = False) -> None:
-        async for batch in runs:
-            for run in batch:
-                await self._move(run.ids, of_files=True)
+    async def fetch_runs(
+        self, root: BlockId, runs: AsyncIterable[Sequence[Run]], *, in_order: bool = False, urgency: int = 0
+    ) -> None:
+        self._calls += 1
+        try:
+            async for batch in runs:
+                for run in batch:
+                    if urgency:
+                        self._hurried |= set(run.ids)
+                    await self._move(run.ids, of_files=True)
+        finally:
+            self._calls -= 1
+            if not self._calls:
+                self._begun.clear()
 
     def hold(self, root: BlockId, holdings: Mapping[BlockId, PageHolding]) -> None:
         for page, holding in holdings.items():
@@ -86,7 +99,11 @@ class DirectSwarm:
     async def _move(self, ids: Sequence[BlockId], *, of_files: bool = False) -> None:
         step = 1 if self.before_write else len(ids)
         for at in range(0, len(ids), step):
-            some = ids[at : at + step]
+            some = [id_ for id_ in ids[at : at + step] if id_ not in self._hurried & self._begun]
+            if of_files:
+                self._begun |= set(some)
+            if not some:
+                continue
             blocks = list(zip(some, await self._read(some), strict=True))
             if of_files:
                 if self.before_write:

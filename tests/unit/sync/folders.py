@@ -79,6 +79,7 @@ class Getter:
         self.keys = KEYS.limited_to(Role.READ)
         self.folder = FolderState.open(root, create=True)
         self.swarm = DirectSwarm(self.folder.store)
+        self.follower: Follower | None = None
         self._sharer = sharer
         self.before_write: Callable[[object], None] | None = None
         self.must_hold = True
@@ -98,7 +99,7 @@ class Getter:
                 done.set()
 
         newest = NewestHead(self.folder.database, self.keys)
-        follower = Follower(self.folder, self.keys, newest, self.swarm, tell, PullOptions(**options))
+        follower = self.follower = Follower(self.folder, self.keys, newest, self.swarm, tell, PullOptions(**options))
         with only_error():
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(lambda: follower.run(after_hearing=True))

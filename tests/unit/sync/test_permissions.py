@@ -159,3 +159,10 @@ def test_a_folder_made_read_only_later_is_said_path_by_path(a, get, tmp_path):
     (tmp_path / "b").chmod(0o755)
     assert get() == {"problems": [], "additions": [], "displaced": 0}
     assert tree(tmp_path / "b") == tree(a.root)
+
+
+def test_a_directory_that_may_not_be_looked_into_keeps_no_other_from_being_watched(tmp_path):
+    (tmp_path / "open").mkdir()
+    (tmp_path / "closed").mkdir(mode=0o000)
+    assert "error" not in plainly("watch", tmp_path, "", "closed", "open")
+    (tmp_path / "closed").chmod(0o700)

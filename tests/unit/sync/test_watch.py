@@ -1,13 +1,16 @@
 """A watcher tells where something has changed, whatever tells it; and of nothing else."""
 
+import ctypes
+import errno
 import os
 import struct
 from contextlib import aclosing
 
 import pytest
 import trio
+import trio.testing
 
-from p2psync.sync.inotify import _notices, inotify_notices
+from p2psync.sync.inotify import _checked, _notices, inotify_notices
 from p2psync.sync.library_notices import library_notices
 from p2psync.sync.watch import Watcher
 
@@ -89,6 +92,29 @@ async def test_a_directory_that_is_one_no_more_is_not_there(tmp_path, stands):
         (tmp_path / "directory").symlink_to("elsewhere")
     with pytest.raises(FileNotFoundError):
         await anext(inotify_notices(tmp_path, [b"directory"]))
+
+
+@pytest.mark.parametrize(
+    ("number", "setting"),
+    [
+        (errno.ENOSPC, "max_user_watches"),
+        (errno.EMFILE, "max_user_instances"),
+        (errno.ENOMEM, "Cannot allocate memory"),
+    ],
+)
+async def test_where_the_system_watches_no_more_it_is_said_what_allows_more(tmp_path, nursery, number, setting):
+    async def refused(root, directories):
+        ctypes.set_errno(number)
+        yield _checked(-1, root)
+
+    said = []
+    watcher = Watcher(tmp_path, list, said.append, refused)
+    nursery.start_soon(watcher.run)
+    await watcher.watch_anew()
+    await trio.testing.wait_all_tasks_blocked()
+    assert setting in said[0]
+    assert "Errno" not in said[0]
+    nursery.cancel_scope.cancel()
 
 
 def test_where_notices_were_lost_everything_may_have_changed():

@@ -1,17 +1,20 @@
-"""Publishes a folder, or brings one to another's head; told to run by tests that take its privileges away.
+"""Publishes a folder, brings one to another's head, or watches one; told to run by tests that take its privileges away.
 
 python -m tests.unit.sync.work_plainly share FOLDER
 python -m tests.unit.sync.work_plainly get FOLDER SHARER [exact]
+python -m tests.unit.sync.work_plainly watch FOLDER DIRECTORY...
 """
 
 import json
 import os
 import sys
+from contextlib import aclosing
 from pathlib import Path
 
 import trio
 
 from p2psync.errors import P2PSyncError
+from p2psync.sync.inotify import inotify_notices
 from tests.unit.sync.folders import following, sharing
 
 
@@ -33,9 +36,14 @@ async def get(folder: str, sharer: str, *exact: str) -> dict[str, object]:
         }
 
 
+async def watch(folder: str, *directories: str) -> dict[str, object]:
+    async with aclosing(inotify_notices(Path(folder), list(map(os.fsencode, directories)))) as notices:
+        return {"heard": str(await anext(notices))}
+
+
 def main(work: str, *arguments: str) -> None:
     try:
-        json.dump(trio.run({"share": share, "get": get}[work], *arguments), sys.stdout)
+        json.dump(trio.run({"share": share, "get": get, "watch": watch}[work], *arguments), sys.stdout)
     except P2PSyncError as error:
         json.dump({"error": type(error).__name__, "message": str(error)}, sys.stdout)
 

@@ -46,8 +46,8 @@ def feed(connection: Connection, data: bytes, *, step: int = 1 << 30) -> list[Me
     return messages
 
 
-def ready(*, accepting: bool = True) -> Connection:
-    connection = Connection(accepting=accepting, buffers=BufferPool())
+def ready(*, accepting: bool = True, buffers: BufferPool | None = None) -> Connection:
+    connection = Connection(accepting=accepting, buffers=buffers or BufferPool())
     if accepting:
         connection.send(Hello())
     feed(connection, frame(Kind.HELLO, HELLO))
@@ -91,6 +91,24 @@ def test_payload_is_never_overwritten_by_what_comes_later():
     (first,) = feed(connection, frame(Kind.BLOCKS, struct.pack(">I32sI", 1, A, 100) + b"1" * 100))
     feed(connection, frame(Kind.BLOCKS, struct.pack(">I32sI", 1, A, 100) + b"2" * 100))
     assert bytes(first.blocks[0][1]) == b"1" * 100
+
+
+@pytest.mark.parametrize(
+    "unfinished",
+    [
+        part(A, 300_000, 0, b"x" * 150_000),
+        part(A, 300_000, 0, b"x" * 150_000)[:-1],
+        frame(Kind.BLOCKS, b"x" * 300_000)[:-1],
+    ],
+    ids=["a block", "a part of one", "a frame of some"],
+)
+def test_what_is_unfinished_when_a_link_ends_is_let_go_of(unfinished):
+    buffers = BufferPool()
+    connection = ready(buffers=buffers)
+    feed(connection, unfinished)
+    assert buffers.take(300_000)[:1] != b"x"
+    connection.forget()
+    assert buffers.take(300_000)[:1] == b"x"
 
 
 def test_what_came_compressed_counts_in_full():

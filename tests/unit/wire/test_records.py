@@ -1,5 +1,7 @@
 """Records: what one end writes the other reads, whatever the pieces it comes in, and nothing else is read."""
 
+import hashlib
+import hmac
 import re
 from pathlib import Path
 
@@ -15,8 +17,8 @@ from p2psync.wire.records import KEY_BYTES, RECORD_OVERHEAD_BYTES, TAG_BYTES, Re
 KEY = bytes(range(KEY_BYTES))
 
 
-def records(*plains, **options):
-    writer = RecordWriter(KEY, **options)
+def records(*plains, key=KEY, **options):
+    writer = RecordWriter(key, **options)
     found = []
     for plain in plains:
         record = memoryview(bytearray(len(plain) + RECORD_OVERHEAD_BYTES))
@@ -85,6 +87,18 @@ def test_what_came_with_the_handshake_is_read_first():
     assert read(reader) == b"firstsecond"
 
 
+def test_much_that_came_with_the_handshake_is_read_too():
+    (record,) = records(bytes(20_000))
+    assert read(RecordReader(KEY, record)) == bytes(20_000)
+
+
+def test_a_record_that_does_not_fit_what_is_left_of_the_room_stays_for_the_next():
+    first, second = records(bytes(60), bytes(60))
+    reader = RecordReader(KEY, first + second)
+    assert read(reader, 100) == bytes(60)
+    assert reader.unread_bytes == len(second)
+
+
 @pytest.mark.parametrize("at", [0, 3, 4, 12, -1])
 def test_a_record_with_a_changed_bit_is_refused(at):
     changed = bytearray(records(b"twelve bytes")[0])
@@ -121,13 +135,23 @@ def test_a_record_of_an_impossible_length_is_refused_by_its_header(length):
 
 
 def test_what_came_before_a_wrong_record_is_read_and_nothing_after_it():
-    good, wrong = records(b"good", b"wrong")
+    good, wrong, next_good = records(b"good", b"wrong", b"good again")
     reader = RecordReader(KEY)
-    put(reader, good + wrong[:-1] + b"?" + wrong)
+    put(reader, good + wrong[:-1] + b"?" + next_good)
     assert read(reader) == b"good"
     for _ in range(2):
         with pytest.raises(RemoteProtocolError):
             read(reader)
+
+
+@pytest.mark.parametrize("size", [1, 12, 100])
+def test_of_a_wrong_record_nothing_is_ever_read_whatever_the_room(size):
+    reader = RecordReader(KEY)
+    put(reader, records(b"twelve bytes")[0][:-1] + b"?")
+    for _ in range(2):
+        with pytest.raises(RemoteProtocolError):
+            read(reader, size)
+    assert reader.unread_bytes == 0
 
 
 def test_an_empty_record_is_the_end():
@@ -139,12 +163,14 @@ def test_an_empty_record_is_the_end():
     assert read(reader) == b""
 
 
-def test_after_its_share_of_records_a_key_is_replaced_at_both_ends():
-    plains = [bytes([n]) for n in range(20)]
-    often, never = records(*plains, records_a_key=3), records(*plains)
+def test_after_its_share_of_records_a_key_is_replaced_at_both_ends_and_they_are_counted_anew():
+    plains = [bytes([n]) for n in range(8)]
+    often = records(*plains, records_a_key=3)
     assert read_all(b"".join(often), records_a_key=3) == b"".join(plains)
-    assert often[:3] == never[:3]
-    assert not set(often[3:]) & set(never)
+    # RFC 5869, 2.3, of one block.
+    second = hmac.digest(KEY, b"p2psync 2 next record key\1", hashlib.sha256)
+    third = hmac.digest(second, b"p2psync 2 next record key\1", hashlib.sha256)
+    assert often == [*records(*plains[:3]), *records(*plains[3:6], key=second), *records(*plains[6:], key=third)]
 
 
 def test_no_two_records_are_alike_even_with_the_same_bytes():
