@@ -23,6 +23,14 @@ class BlockStore(Protocol):
         """
         ...
 
+    def read_first(self, ids: Sequence[BlockId], enough_bytes: int) -> list[Payload | None]:
+        """Read like `read` from the beginning of `ids`, up to the block that makes it `enough_bytes`.
+
+        Raises:
+            StoreError: The storage as a whole failed.
+        """
+        ...
+
     def write(self, blocks: Sequence[tuple[BlockId, Payload]]) -> list[BlockId]:
         """Verify blocks and keep them; return the ids whose bytes did not match, which are not kept.
 

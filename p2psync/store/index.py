@@ -26,6 +26,10 @@ _PLACE = (
 )
 
 
+FileRow = tuple[int | None, Entry, bytes, bool]
+"""Number, or None for a new one; entry; fingerprint; whether it is ours."""
+
+
 class Place(NamedTuple):
     """Where a block should be: `length` bytes at `offset` of a file, or of a staged file."""
 
@@ -123,24 +127,31 @@ class FileIndex:
         row = self._database.row("SELECT count(*), coalesce(sum(size), 0) FROM files WHERE kind = ?", (Kind.FILE,))
         return (row[0], row[1]) if row else (0, 0)
 
-    def put_files(self, files: Sequence[tuple[int | None, Entry, bytes, bool]]) -> None:
-        """Record (number or None, entry, fingerprint, ours) for each path, replacing what was known of it."""
+    def put_files(self, files: Sequence[FileRow]) -> None:
+        """Record what stands at each path, replacing what was known of it."""
         self.remove_files([entry.key for _, entry, _, _ in files])
+        self.add_files(files)
+
+    def add_files(self, files: Sequence[FileRow]) -> None:
+        """Record what stands at paths of which nothing is known."""
         rows, places = [], []
         for known, entry, fingerprint, ours in files:
             number = known or self.allocate_number()
-            lengths = block_lengths(entry.lengths)
+            parent, name, kind, mtime_ns, mode, cut, ids, packed, target, version = entry
+            lengths = block_lengths(packed)
             rows.append((
-                number, entry.key, entry.kind, sum(lengths), entry.mtime_ns, entry.mode, entry.cut, entry.ids,
-                entry.lengths, entry.target, entry.version, fingerprint, ours,
+                number, entry_key(parent, name), kind, sum(lengths), mtime_ns, mode, cut, ids, packed, target, version,
+                fingerprint, ours,
             ))  # fmt: skip
-            places += block_places(number, entry.ids, lengths)
-        self._database.execute_many("INSERT INTO files VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", rows)
-        self._database.execute_many("INSERT OR IGNORE INTO places VALUES (?,?,?,?)", places)
+            places += block_places(number, ids, lengths)
+        self._database.insert("INSERT INTO files", rows)
+        self._database.insert("INSERT OR IGNORE INTO places", places)
 
     def set_fingerprints(self, marks: Sequence[tuple[bytes, int]]) -> None:
         """Record (fingerprint, number) of files whose state is known already."""
-        self._database.execute_many("UPDATE files SET fingerprint = ? WHERE id = ?", marks)
+        self._database.for_values(
+            "UPDATE files SET fingerprint = mark.column1 FROM ({values}) mark WHERE files.id = mark.column2", marks
+        )
 
     def doubt(self, number: int) -> None:
         """Have a file read again by the next scan, though it looks as it did: what it holds is not what it should."""

@@ -13,7 +13,7 @@ from p2psync.store.database import Database
 from p2psync.store.files import DirectoryHandles
 from p2psync.store.index import FileIndex, Place
 from p2psync.store.pages import PageStore
-from p2psync.store.staging import Staging
+from p2psync.store.staging import StagedFile, Staging
 
 _READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
@@ -46,20 +46,28 @@ class InPlaceStore:
 
     def read(self, ids: Sequence[BlockId]) -> list[Payload | None]:
         """See `BlockStore.read`."""
-        found: dict[BlockId, Payload] = {}
+        return self._read(ids, None)
+
+    def read_first(self, ids: Sequence[BlockId], enough_bytes: int) -> list[Payload | None]:
+        """See `BlockStore.read_first`."""
+        return self._read(ids, enough_bytes)
+
+    def _read(self, ids: Sequence[BlockId], enough_bytes: int | None) -> list[Payload | None]:
+        found: list[Payload | None] = []
+        size_bytes = 0
+        whole = {block: file for block in ids if (file := self._staging.whole_file_of(block)) is not None}
+        places = self._index.places([block for block in ids if block not in whole])
         with _Reader(self._root, self._staging) as reader:
             for block in ids:
-                whole = self._staging.whole_file_of(block)
-                if whole is None:
-                    continue
-                data = reader.read(Place(whole.entry.key, whole.number, 0, 0, whole.size_bytes, staged=True))
-                if data is not None and block_id(data) == block:
-                    found[block] = data
-            self._read_places([block for block in ids if block not in found], reader, found)
-        missing = [block for block in ids if block not in found]
-        if missing:
-            found |= self._pages.get(missing)
-        return [found.get(block) for block in ids]
+                data = self._read_whole(block, whole[block], reader) if block in whole else None
+                if data is None:
+                    known = self._index.places([block]) if block in whole else places
+                    data = self._read_one(block, known.get(block, ()), reader)
+                found.append(data)
+                size_bytes += len(data) if data is not None else 0
+                if enough_bytes is not None and size_bytes >= enough_bytes:
+                    break
+        return found
 
     def write(self, blocks: Sequence[tuple[BlockId, Payload]]) -> list[BlockId]:
         """See `BlockStore.write`."""
@@ -77,18 +85,22 @@ class InPlaceStore:
             self._awaited_pages.difference_update(block for block, _ in pages)
         return wrong
 
-    def _read_places(self, ids: Sequence[BlockId], reader: "_Reader", found: dict[BlockId, Payload]) -> None:
-        for block, places in self._index.places(ids).items():
-            for place in places:
-                if place.staged and not self._staging.has(place.number, place.slot):
-                    continue
-                data = reader.read(place)
-                if data is not None and block_id(data) == block:
-                    found[block] = data
-                    break
-                if not place.staged:
-                    self._index.doubt(place.number)
-                    self.on_stale(place.key)
+    @staticmethod
+    def _read_whole(block: BlockId, file: StagedFile, reader: "_Reader") -> Payload | None:
+        data = reader.read(Place(file.entry.key, file.number, 0, 0, file.size_bytes, staged=True))
+        return data if data is not None and block_id(data) == block else None
+
+    def _read_one(self, block: BlockId, places: Sequence[Place], reader: "_Reader") -> Payload | None:
+        for place in places:
+            if place.staged and not self._staging.has(place.number, place.slot):
+                continue
+            data = reader.read(place)
+            if data is not None and block_id(data) == block:
+                return data
+            if not place.staged:
+                self._index.doubt(place.number)
+                self.on_stale(place.key)
+        return self._pages.get([block]).get(block)
 
 
 class _Reader:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from itertools import accumulate
 
 from p2psync.blocks.block import block_id
 from p2psync.ids import BlockId
@@ -24,6 +25,13 @@ class MemoryStore:
         return [
             data if data is not None and block_id(data) == id_ else None for id_, data in zip(ids, found, strict=True)
         ]
+
+    def read_first(self, ids: Sequence[BlockId], enough_bytes: int) -> list[Payload | None]:
+        """Return what `read` does for the first of the blocks, up to the one that makes it `enough_bytes`."""
+        with self._lock:
+            sizes = accumulate(len(self._blocks.get(id_, b"")) for id_ in ids)
+            count = sum(1 for size in sizes if size < enough_bytes)
+        return self.read(ids[: count + 1])
 
     def write(self, blocks: Sequence[tuple[BlockId, Payload]]) -> list[BlockId]:
         """Keep the blocks that match their ids; return the ids of the others."""

@@ -12,8 +12,7 @@ from p2psync.store.recent import RecentBlocks
 
 READ_BYTES = 1 << 20
 """What one hop reads: the hop (some 100 µs) is then a tenth of the work."""
-_FIRST_READ_BLOCKS = 2
-_GROWTH = 4
+_FEWEST_READ_BLOCKS = 2
 
 RunSync = Callable[..., Awaitable[Any]]
 Argument = TypeVar("Argument")
@@ -45,6 +44,7 @@ class ThreadedStore:
         self._run_sync = run_sync
         self._recent = RecentBlocks(recent_bytes)
         self._remembers = False
+        self._mean_bytes = READ_BYTES
 
     def remember(self, *, wanted: bool) -> None:
         """Say whether others will want what is written from now on."""
@@ -84,13 +84,13 @@ class ThreadedStore:
         return result
 
     def _read_some(self, ids: Sequence[BlockId]) -> list[Payload | None]:
-        # Lengths are not known before reading: steps grow with what the blocks so far turned out to be.
+        # Lengths are not known before reading: what blocks were like last says how many are worth looking for.
         read: list[Payload | None] = []
-        read_bytes, step = 0, _FIRST_READ_BLOCKS
+        read_bytes = 0
         while len(read) < len(ids) and read_bytes < READ_BYTES:
-            got = self._store.read(ids[len(read) : len(read) + step])
+            few = max(_FEWEST_READ_BLOCKS, (READ_BYTES - read_bytes) // self._mean_bytes + 1)
+            got = self._store.read_first(ids[len(read) : len(read) + few], READ_BYTES - read_bytes)
             read += got
             read_bytes += sum(len(data) for data in got if data is not None)
-            mean_bytes = read_bytes // len(read) + 1
-            step = max(1, min(step * _GROWTH, (READ_BYTES - read_bytes) // mean_bytes))
+            self._mean_bytes = read_bytes // len(read) + 1
         return read

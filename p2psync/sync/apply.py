@@ -18,6 +18,7 @@ from p2psync.errors import P2PSyncError, PathError
 from p2psync.manifest.entry import Entry, Kind, entry_key
 from p2psync.store.files import DirectoryHandles, make_durable, rename_into_gap, set_mode, store_error
 from p2psync.store.folder_state import FolderState
+from p2psync.store.index import FileRow
 from p2psync.store.local_file import LocalFile
 from p2psync.store.staging import StagedFile
 from p2psync.sync.fingerprint import UNSETTLED, fingerprint, is_settled, looks_like, unsettled
@@ -27,7 +28,6 @@ VERSIONS = "versions"
 _FREED_BESIDE_BYTES = 64 << 20
 _HOLD_FLAGS = getattr(os, "O_PATH", os.O_RDONLY) | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _Result = TypeVar("_Result")
-_Row = tuple[int | None, Entry, bytes, bool]
 
 
 class FolderWriter:
@@ -45,7 +45,7 @@ class FolderWriter:
         self._versions = VersionsDirectory(folder.directory / VERSIONS, versions_name)
         self._touched: set[bytes] = set()
         self._handles = DirectoryHandles(folder.root, self._touched.add)
-        self._rows: list[_Row] = []
+        self._rows: list[FileRow] = []
         self._blocked_files: list[StagedFile] = []
         self._blocked_links: list[Entry] = []
         self.problems: list[PathError] = []
@@ -195,6 +195,7 @@ class FolderWriter:
     def finish_directories(self) -> None:
         """Give every directory that was made, or written into, its permissions and time, after all below it."""
         self.flush()
+        marks: list[tuple[bytes, int]] = []
         for path in sorted(self._touched, reverse=True):  # neighbours one after the other: their handles are at hand
             parent, _, name = path.rpartition(b"/")
             local = self._index.file_at(entry_key(parent, name)) if path else None
@@ -204,9 +205,11 @@ class FolderWriter:
                 handle = self._handles.open(path)
                 os.fchmod(handle, local.entry.mode)
                 os.utime(handle, ns=(local.entry.mtime_ns, local.entry.mtime_ns))
-                self._rows.append((local.number, local.entry, fingerprint(os.fstat(handle)), local.ours))
+                marks.append((fingerprint(os.fstat(handle)), local.number))
         self._touched.clear()
-        self.flush()
+        with self._database.transaction():
+            self._index.set_fingerprints(marks)
+        self._handles.close()
 
     def _make_directory(self, entry: Entry) -> None:
         self._touched.add(entry.path)
@@ -225,7 +228,7 @@ class FolderWriter:
             os.unlink(name, dir_fd=self._staging.handle)
             raise
 
-    def _put_rows(self, rows: Sequence[_Row]) -> None:
+    def _put_rows(self, rows: Sequence[FileRow]) -> None:
         if rows:
             with self._database.transaction():
                 self._index.put_files(rows)

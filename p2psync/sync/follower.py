@@ -281,13 +281,19 @@ class Follower:
             written = self._folder.staging.written_bytes - already
             self.progress.done_bytes = min(planner.totals.right_bytes + written, self.progress.total_bytes)
 
-    def _place_batch(self, writer: FolderWriter) -> None:
-        while files := self._folder.staging.take_finished(PLACE_BATCH):
-            writer.place(files)
+    def _place_batch(self, writer: FolderWriter) -> bool:
+        """Put some files in their places; return whether there may be more."""
+        files = self._folder.staging.take_finished(PLACE_BATCH)
+        writer.place(files)
+        return len(files) == PLACE_BATCH
+
+    def _place_all(self, writer: FolderWriter) -> None:
+        while self._place_batch(writer):
+            pass
 
     def _conclude(self, planner: Planner, writer: FolderWriter) -> list[bytes]:
         """Place what is left, remove what is gone, set directories right; return the paths of local additions."""
-        self._place_batch(writer)
+        self._place_all(writer)
         removals = sorted(planner.totals.removals, key=lambda local: local.entry.key, reverse=True)
         kept = [local for local in removals if not writer.remove(local)] + planner.totals.additions
         kept.sort(key=lambda local: local.entry.key)
@@ -304,7 +310,7 @@ class Follower:
 
     def _conclude_for_now(self, planner: Planner, writer: FolderWriter) -> list[bytes]:
         """Place what is left of a provisional head; what it lacks may be yet to come, so that nothing else is done."""
-        self._place_batch(writer)
+        self._place_all(writer)
         writer.finish_directories()
         self.progress.done_bytes = self.progress.total_bytes
         return []

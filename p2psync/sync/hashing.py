@@ -17,6 +17,7 @@ _ROOM_BYTES = 4 << 20
 """In front of each segment, for the beginning of its first chunk."""
 _BUFFERS = 3
 """One is read into, one is cut, one is hashed."""
+_LENGTH = struct.Struct(">I")
 SMALL_BYTES = 1 << 20
 """Up to here a file is read, cut and hashed at once: handing it to another thread costs more than it saves."""
 
@@ -63,15 +64,16 @@ class FileHasher:
         """Hash a file that fits the small buffer; None if it has outgrown it meanwhile."""
         if size_bytes >= len(self._small):
             self._small = bytearray(SMALL_BYTES)
-        with memoryview(self._small) as whole:
-            filled = _fill(handle, whole, 0)
-            if filled == len(whole):
+        filled = os.preadv(handle, [self._small], 0)
+        if filled != size_bytes:  # it may only be a part
+            filled = _fill(handle, memoryview(self._small), 0)
+            if filled == len(self._small):
                 return None
-            with whole[:filled] as view:
-                if filled <= 1 << (cut - 2):  # the smallest chunk: never cut
-                    return (block_id(view), struct.pack(">I", filled)) if filled else (b"", b"")
-                lengths = list(iter_chunk_lengths(view, cut, self._gear_seed))
-                return b"".join(_hash_chunks(view, lengths)), struct.pack(f">{len(lengths)}I", *lengths)
+        view = memoryview(self._small)[:filled]
+        if filled <= 1 << (cut - 2):  # the smallest chunk: never cut
+            return (block_id(view), _LENGTH.pack(filled)) if filled else (b"", b"")
+        lengths = list(iter_chunk_lengths(view, cut, self._gear_seed))
+        return b"".join(_hash_chunks(view, lengths)), struct.pack(f">{len(lengths)}I", *lengths)
 
     def _hash_segments(self, handle: int, cut: int, *, sparse: bool) -> tuple[bytes, bytes]:
         if not self._buffers:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 
 from p2psync.manifest.entry import Entry, Kind
 from p2psync.store.database import Database
-from p2psync.store.index import FileIndex
+from p2psync.store.index import FileIndex, FileRow
 from p2psync.store.local_file import LocalFile
 from p2psync.sync.fingerprint import UNSETTLED, looks_like
 
@@ -45,22 +45,27 @@ class IndexRecorder:
         self._on_changes = on_changes
         self._keeps_tombstones = keeps_tombstones
         self._version_of_new = version_of(b"")
-        self._rows: list[tuple[int | None, Entry, bytes, bool]] = []
+        self._rows: list[FileRow] = []
+        self._new_rows: list[FileRow] = []
         self._gone: dict[bytes, None] = {}
         self._keys: list[bytes] = []
         self._replaced: list[bytes] = []
 
     def note(self, entry: Entry, mark: bytes, local: LocalFile | None) -> None:
         """Record what stands at a path, with its fingerprint, if the index says anything else."""
-        self._gone.pop(entry.key, None)
         if local is None:
-            self._add(None, entry._replace(version=self._version_of_new), mark, ours=False)
+            self._count(entry)
+            self._new_rows.append((None, entry._replace(version=self._version_of_new), mark, False))
         elif local.entry._replace(version=b"") != entry:
+            self._count(entry)
             ours = local.ours and _is_untouched(local, entry, mark)
-            self._add(local.number, entry._replace(version=self._version_of(local.entry.version)), mark, ours=ours)
+            entry = entry._replace(version=self._version_of(local.entry.version))
+            self._rows.append((local.number, entry, mark, ours))
         elif mark != local.fingerprint:
             self._rows.append((local.number, local.entry, mark, local.ours))
-            self._flush_full()
+        if self._gone:
+            self._gone.pop(entry.key, None)
+        self._flush_full()
 
     def note_gone(self, key: bytes) -> None:
         """Record that nothing stands at a key any more, nor at any path below it."""
@@ -79,12 +84,13 @@ class IndexRecorder:
 
     def flush(self) -> None:
         """Put what has been collected into the index, but for what has gone."""
-        if self._rows or self._replaced:
+        if self._rows or self._new_rows or self._replaced:
             with self._database.transaction():
                 self._on_changes(self._keys + self._replaced)
                 self._record_gone(self._replaced)
                 self._index.put_files(self._rows)
-            self._rows, self._keys, self._replaced = [], [], []
+                self._index.add_files(self._new_rows)
+            self._rows, self._new_rows, self._keys, self._replaced = [], [], [], []
 
     def flush_gone(self) -> None:
         """Take what has gone out of the index."""
@@ -94,20 +100,18 @@ class IndexRecorder:
                 self._record_gone(list(self._gone))
             self._gone = {}
 
-    def _add(self, number: int | None, entry: Entry, mark: bytes, *, ours: bool) -> None:
+    def _count(self, entry: Entry) -> None:
         self.changed += 1
         self._keys.append(entry.key)
-        self._rows.append((number, entry, mark, ours))
-        self._flush_full()
 
     def _flush_full(self) -> None:
-        if len(self._rows) >= BATCH:
+        if len(self._rows) + len(self._new_rows) >= BATCH:
             self.flush()
         if len(self._gone) >= MOST_GONE:
             self.flush_gone()
 
     def _record_gone(self, keys: list[bytes]) -> None:
-        tombstones: list[tuple[int | None, Entry, bytes, bool]] = []
+        tombstones: list[FileRow] = []
         if self._keeps_tombstones:
             for key in keys:
                 local = self._index.file_at(key)

@@ -220,6 +220,9 @@ class _Scan:
             row = known.pop(name, None)
             before = row[0] if row else UNSETTLED
             try:
+                if row is None and item.is_file(follow_symlinks=False):
+                    self._read_new(handle, directory, name)
+                    continue
                 status = item.stat(follow_symlinks=False)
                 mark = settled_fingerprint(status, self._began_ns)
                 if mark != before or not is_settled(mark):
@@ -231,10 +234,22 @@ class _Scan:
                 self._problem(join_path(directory, name), error)
                 continue
             if stat.S_ISREG(status.st_mode):
-                self.report.files += 1
-                self.report.size_bytes += status.st_size
+                self._count_file(status)
             elif stat.S_ISDIR(status.st_mode):
                 yield name, mark != before
+
+    def _count_file(self, status: os.stat_result) -> None:
+        self.report.files += 1
+        self.report.size_bytes += status.st_size
+
+    def _read_new(self, handle: int, directory: bytes, name: bytes) -> None:
+        """Record what its directory says is a file, and the index does not know; opening it tells the rest."""
+        entry, status = self._hash(handle, directory, name, None)
+        if entry is not None:
+            self._recorder.note(entry, settled_fingerprint(status, self._began_ns), None)
+            self._show_if_due()
+        if stat.S_ISREG(status.st_mode):
+            self._count_file(status)
 
     def _look_again(self, handle: int, directory: bytes, name: bytes) -> bool:
         """Look at a directory's own entry, as what happens inside it changes its time; say whether it is one still."""
@@ -251,10 +266,10 @@ class _Scan:
             self._recorder.note_replaced(local.entry.path)
         mtime_ns, mode = clamped_mtime_ns(status), stat.S_IMODE(status.st_mode) & 0o777
         if stat.S_ISREG(status.st_mode):
-            hashed = self._hash(handle, directory, name, local)
-            if hashed is None:
+            found, status = self._hash(handle, directory, name, local)
+            if found is None:
                 return
-            entry, status = hashed
+            entry = found
         elif stat.S_ISDIR(status.st_mode):
             entry = Entry(directory, name, Kind.DIRECTORY, mtime_ns, mode)
         elif stat.S_ISLNK(status.st_mode):
@@ -273,20 +288,21 @@ class _Scan:
 
     def _hash(
         self, handle: int, directory: bytes, name: bytes, local: LocalFile | None
-    ) -> tuple[Entry, os.stat_result] | None:
+    ) -> tuple[Entry | None, os.stat_result]:
+        """Read a file; return None with how it looks if it is being written to, or is no file any more."""
         file = os.open(name, _OPEN_FLAGS, dir_fd=handle)
         try:
             before = os.fstat(file)
             if not stat.S_ISREG(before.st_mode):  # something else has just taken its place
                 self.report.unsettled.add(directory)
-                return None
+                return None, before
             self._reading = file, before
             cut, ids, lengths = self._blocks(file, before, entry_key(directory, name), local)
             self._check_at_rest()
         except _ChangingError:
             # Being written to. What is published stays what it was, until a scan finds the file at rest.
             self.report.unsettled.add(directory)
-            return None
+            return None, before
         finally:
             self._reading = None
             os.close(file)

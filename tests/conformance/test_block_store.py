@@ -106,6 +106,17 @@ def test_what_was_never_written_is_none(make_store):
     assert [data and bytes(data) for data in store.read([two, one, two])] == [None, b"one", None]
 
 
+@pytest.mark.parametrize(("enough", "read"), [(1, 1), (100, 1), (101, 2), (200, 2), (301, 4), (999, 4)])
+def test_the_first_blocks_are_read_up_to_the_one_that_makes_it_enough(make_store, enough, read):
+    contents = [letter * 100 for letter in (b"a", b"b", b"c")]
+    store = make_store(contents)
+    blocks = blocks_of(*contents)
+    store.write(blocks)
+    ids = [id_ for id_, _ in blocks] + [block_id(b"never written")]
+    got = store.read_first(ids, enough)
+    assert [data and bytes(data) for data in got] == [*contents, None][:read]
+
+
 def test_wrong_bytes_are_named_and_not_kept_and_the_others_are(make_store):
     store = make_store([b"one", b"two"])
     (one, _), (two, _) = blocks_of(b"one", b"two")

@@ -1,0 +1,34 @@
+"""One statement for many rows does what one for each would."""
+
+import pytest
+
+from p2psync.manifest.entry import Entry, Kind
+from p2psync.store.database import Database
+from p2psync.store.folder_state import FolderState
+
+
+@pytest.fixture
+def database(tmp_path):
+    database = Database(tmp_path / "index.sqlite")
+    yield database
+    database.close()
+
+
+@pytest.mark.parametrize("count", [0, 1, 15, 16, 17, 255, 256, 300, 1000])
+def test_every_row_is_inserted_once_in_order(database, count):
+    rows = [(b"%04d" % number, b"data %d" % number) for number in range(count)]
+    database.insert("INSERT INTO pages", rows)
+    assert database.rows("SELECT id, data FROM pages ORDER BY rowid") == rows
+
+
+@pytest.mark.parametrize("count", [1, 16, 300])
+def test_each_file_gets_its_own_fingerprint(tmp_path, count):
+    folder = FolderState.open(tmp_path, create=True)
+    try:
+        entries = [Entry(b"", b"%04d" % number, Kind.DIRECTORY, number) for number in range(count + 1)]
+        folder.index.put_files([(number + 1, entry, b"", True) for number, entry in enumerate(entries)])
+        folder.index.set_fingerprints([(b"mark %d" % number, number + 1) for number in range(count)])
+        marks = [file.fingerprint for file in folder.index.iter_files()]
+        assert marks == [b"mark %d" % number for number in range(count)] + [b""]
+    finally:
+        folder.close()
