@@ -23,12 +23,12 @@ UNKNOWN_LENGTH = 32 << 10
 """What a page is taken to have until it is here."""
 PAGES_PER_TASK = 16
 STEAL_GAIN = 1.5
-STEAL_MARGIN_S = 0.05
+STEAL_MARGIN_S = 0.1
 """What another would send later by less is left to it; with much more, many uplinks stand idle (STATE.md)."""
 STOLEN_LOOK_AT = 8
 """Of what a peer owes, so many of the last are thought of."""
-UNDER_WAY_TASKS = 1
-"""The first that a peer owes may be on its way already: taking it over would bring it twice."""
+UNDER_WAY_TASKS = 2
+"""The first that a peer owes may be on their way already: taking them over would bring them twice."""
 LOOK_AT = 64
 """Tasks of a peer among which the rarest is looked for: as good as all, at a bounded price."""
 

@@ -102,15 +102,6 @@ def test_limits_are_kept_and_used():
         assert host.uploaded_bytes / simulation.clock.now < 1.05 * limits.up
 
 
-def test_whoever_gives_is_done_before_whoever_only_takes():
-    _, make, hosts = CASES["takers"]
-    simulation = Simulation(make(hosts))
-    simulation.run()
-    takers = [host for host in simulation.getters if host.line.up_bytes_per_s < host.line.down_bytes_per_s]
-    givers = [host for host in simulation.getters if host not in takers]
-    assert max(host.done_at for host in givers) < min(host.done_at for host in takers)
-
-
 def test_a_host_that_stays_asks_the_tracker_again_when_the_interval_is_over():
     simulation = Simulation(Plan((Getter(), Getter(joins_at=1900.0)), seed=1, **{**SMALL, "blocks": 8, "meet": True}))
     simulation.run()
