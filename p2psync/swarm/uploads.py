@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from math import inf
+from weakref import ReferenceType, ref
 
 from p2psync.errors import RemoteProtocolError
 from p2psync.ids import BlockId
@@ -33,7 +34,7 @@ class Dealt:
     """How often blocks were sent, when and to whom last, of the latest; all links of a folder share it."""
 
     def __init__(self) -> None:
-        self._sent: dict[BlockId, tuple[int, float, Holdings]] = {}
+        self._sent: dict[BlockId, tuple[int, float, ReferenceType[Holdings]]] = {}
         self._frame_s = 0.0
 
     def frame_left(self, took_s: float) -> None:
@@ -46,16 +47,21 @@ class Dealt:
 
     def rest_s(self, id_: BlockId, now: float) -> float:
         """Return for how long a block that was sent should not be sent to anybody else who may soon ask elsewhere."""
-        if id_ not in self._sent or self._sent[id_][2].has_all:  # who has all announces nothing any more
+        if id_ not in self._sent:
             return 0.0
-        return max(0.0, self._sent[id_][1] + REST_S + REST_FRAMES * self._frame_s - now)
+        _, at, receiver_ref = self._sent[id_]
+        receiver = receiver_ref()
+        if receiver is None or receiver.has_all:  # who is gone, or has all, announces nothing any more
+            return 0.0
+        return max(0.0, at + REST_S + REST_FRAMES * self._frame_s - now)
 
     def note(self, ids: Iterable[BlockId], receiver: Holdings, now: float) -> None:
         """Blocks are being sent to a peer, of which this is what it holds."""
         for id_ in ids:
             times = self.times(id_)
             self._sent.pop(id_, None)
-            self._sent[id_] = (times + 1, now, receiver)
+            # Not to keep alive what a peer that is gone announced: it may be megabytes.
+            self._sent[id_] = (times + 1, now, ref(receiver))
         while len(self._sent) > DEALT_BLOCKS:
             del self._sent[next(iter(self._sent))]
 

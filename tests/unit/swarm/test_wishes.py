@@ -1,6 +1,7 @@
 """What is left to seeds: whom it is told, what ends it, and what a seed makes of it."""
 
 import random
+import weakref
 
 import pytest
 
@@ -195,8 +196,8 @@ def test_nothing_rests_that_was_sent_to_a_peer_that_has_all():
 
 
 def test_what_is_wanted_or_was_sent_to_nobody_does_not_wait_for_the_rest():
-    dealt = Dealt()
-    dealt.note(IDS[:2], Holdings(), 5.0)
+    dealt, receiver = Dealt(), Holdings()
+    dealt.note(IDS[:2], receiver, 5.0)
     queue = WantQueue(dealt, Holdings())
     assert queue.rest_s(5.0) == float("inf")
     queue.wish(IDS[:3])
@@ -207,6 +208,18 @@ def test_what_is_wanted_or_was_sent_to_nobody_does_not_wait_for_the_rest():
     queue.want(IDS[:1])
     assert queue.rest_s(5.0) == 0
     assert queue.first(10, MIB, 5.0) == IDS[:1]
+
+
+def test_nothing_rests_that_was_sent_to_a_peer_that_is_gone_and_what_it_announced_is_not_kept():
+    dealt, receiver = Dealt(), Holdings()
+    dealt.note(IDS[:1], receiver, 0.0)
+    queue = WantQueue(dealt, Holdings())
+    queue.wish(IDS[:1])
+    assert queue.first(1, MIB, 0.0) == []
+    announced = weakref.ref(receiver)
+    del receiver
+    assert announced() is None
+    assert queue.first(1, MIB, 0.0) == IDS[:1]
 
 
 def test_of_what_was_sent_long_ago_comes_first_what_was_sent_least():
