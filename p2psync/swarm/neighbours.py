@@ -59,7 +59,6 @@ class Neighbours:
         self._links: dict[int, _Link] = {}
         self._searches = False
         self._newest_at = 0.0
-        self._complete = False
 
     def link_up(self, number: int, now: float) -> None:
         """A link is up."""
@@ -82,12 +81,13 @@ class Neighbours:
         if known <= MESH_PEERS:
             return MESH_PEERS
         lacking = WANTED_LINKS - len(self._links)
-        looked_for = (lacking + 1) // 2 if lacking > 0 else int(self._searches and not self.is_full(known))
+        searches = self._searches and not self.is_full(known, complete=False)
+        looked_for = (lacking + 1) // 2 if lacking > 0 else int(searches)
         return max(0, looked_for - under_way)
 
-    def is_full(self, known: int) -> bool:
+    def is_full(self, known: int, *, complete: bool) -> bool:
         """Say whether one more link is too much. Who has everything takes in all it can: some may reach nobody else."""
-        return len(self._links) >= (MAX_LINKS if known <= MESH_PEERS or self._complete else KEPT_LINKS + SPARE_LINKS)
+        return len(self._links) >= (MAX_LINKS if known <= MESH_PEERS or complete else KEPT_LINKS + SPARE_LINKS)
 
     def tick(self, links: Collection[Linked], root: BlockId, now: float, *, complete: bool, known: int) -> int | None:
         """Take note of what moved; return the link to give up, if there are too many: one at a time.
@@ -99,8 +99,7 @@ class Neighbours:
             complete: We have all of it.
             known: Peers that there seem to be, linked ones included.
         """
-        self._complete = complete
-        self._note_idle(links, now)
+        self._note_idle(links, now, complete=complete)
         if known <= MESH_PEERS or len(links) <= KEPT_LINKS:
             return None
         seeds = {link.number for link in links if root in link.holdings.complete}
@@ -111,13 +110,13 @@ class Neighbours:
         idle = [number for number in old if self._is_idle(number, now)]
         return self._choose(idle or old)
 
-    def _note_idle(self, links: Iterable[Linked], now: float) -> None:
+    def _note_idle(self, links: Iterable[Linked], now: float, *, complete: bool) -> None:
         for link in links:
             state, moved_bytes = self._links[link.number], link.payload_bytes + link.uploaded_bytes
             if moved_bytes != state.moved_bytes:
                 state.moved_at, state.moved_bytes = now, moved_bytes
         is_any_idle = any(self._is_idle(number, now) for number in self._links)
-        self._searches = is_any_idle and now - self._newest_at > IDLE_S and not self._complete
+        self._searches = is_any_idle and now - self._newest_at > IDLE_S and not complete
 
     def _is_idle(self, number: int, now: float) -> bool:
         return now - self._links[number].moved_at > IDLE_S

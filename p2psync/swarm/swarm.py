@@ -235,7 +235,8 @@ class Swarm:
         try:
             if not link.ending and await link.greet(self._hello()):
                 settle_duplicates(link, list(self._links.values()), self._context.device)
-                if not link.ending and self._neighbours.is_full(self._known()):
+                complete = self._announcing.offer.complete
+                if not link.ending and self._neighbours.is_full(self._known(), complete=complete):
                     link.close("there are links enough", Farewell.BUSY)
                     parting = self._acquaintances.parting_words(link, self._links.values(), trio.current_time())
                 if not link.ending:

@@ -65,6 +65,10 @@ class Meeting:
     def _known(self) -> int:
         return self._book.count_living()
 
+    @property
+    def _is_full(self) -> bool:
+        return self._neighbours.is_full(self._known, complete=self._host.offer.complete)
+
     def _ask(self) -> None:
         self._ask_at = self._clock.now + Policy().interval_s
         self._knows_complete = self._host.offer.complete
@@ -87,7 +91,7 @@ class Meeting:
         elif other._host.name in self._host.peerings:
             self._book.linked(address, other._device)
             self._book.failed(address, "another link to the same device stays", now)
-        elif other._neighbours.is_full(other._known) or self._neighbours.is_full(self._known):
+        elif other._is_full or self._is_full:
             self.refused += 1
             self._book.failed(address, "busy", now)
             self._book.put_off(address, now)

@@ -59,7 +59,7 @@ def test_in_a_small_swarm_everybody_is_dialled_and_taken_in_and_nobody_given_up(
     links = [Linked(number) for number in range(MESH_PEERS - 1)]
     neighbours = linked_with(links)
     assert neighbours.room_to_dial(16, MESH_PEERS) > 0
-    assert not neighbours.is_full(MESH_PEERS)
+    assert not neighbours.is_full(MESH_PEERS, complete=False)
     assert given_up(links, known=MESH_PEERS) == {None}
 
 
@@ -82,11 +82,10 @@ def test_in_a_large_swarm_half_of_what_is_lacking_is_dialled_at_a_time(links, un
 def test_a_host_that_lacks_something_is_full_when_it_has_links_enough_and_a_seed_takes_in_more():
     links = [Linked(number) for number in range(KEPT_LINKS + SPARE_LINKS)]
     neighbours = linked_with(links)
-    assert neighbours.is_full(MANY)
-    assert not linked_with(links[1:]).is_full(MANY)
-    neighbours.tick(links, ROOT, 0.0, complete=True, known=MANY)
-    assert not neighbours.is_full(MANY)
-    assert linked_with([Linked(number) for number in range(MAX_LINKS)]).is_full(1)
+    assert neighbours.is_full(MANY, complete=False)
+    assert not linked_with(links[1:]).is_full(MANY, complete=False)
+    assert not neighbours.is_full(MANY, complete=True)
+    assert linked_with([Linked(number) for number in range(MAX_LINKS)]).is_full(1, complete=True)
 
 
 def test_nothing_is_given_up_while_there_are_not_too_many_links():
