@@ -26,6 +26,11 @@ class MemoryBudget:
         return self._spare_bytes // 6
 
     @property
+    def sending_bytes(self) -> int:
+        """What may be read and not yet sent, but for whole blocks, and for the shortest frames where links are many."""
+        return self._spare_bytes // 6
+
+    @property
     def buffer_bytes(self) -> int:
         """What is kept of buffers: for that and a block beyond it, for what is being received, and for recent ones."""
         return self.payload_bytes * 5 // 4 + self.recent_bytes

@@ -11,6 +11,7 @@ from p2psync.ids import DeviceId, PeerAddress
 from p2psync.manifest.head import Standing
 from p2psync.store.threaded import ThreadedStore
 from p2psync.swarm.flow import LifeWatch, Meter, PeerFlow, Pulse
+from p2psync.swarm.frame_size import FrameRoom
 from p2psync.swarm.holdings import Holdings
 from p2psync.swarm.limiter import wire_bytes
 from p2psync.swarm.outbox import Outbox
@@ -93,12 +94,14 @@ class Shared:
         buffers: Where their payload is received.
         dealt: What was sent to whom.
         turnstile: Whose frame leaves next.
+        room: The memory for frames that are being sent.
     """
 
     limits: Limits = field(default_factory=Limits)
     buffers: BufferPool = field(default_factory=BufferPool)
     dealt: Dealt = field(default_factory=Dealt)
     turnstile: Turnstile = field(default_factory=Turnstile)
+    room: FrameRoom = field(default_factory=FrameRoom)
 
 
 class Link:
@@ -154,7 +157,7 @@ class Link:
         self._stream = stream
         self._connection = Connection(accepting=dialled is None, buffers=shared.buffers)
         self._outbox = Outbox()
-        self._serving = Serving(self.wants, self._outbox, shared.turnstile, self.up_limit, self.send)
+        self._serving = Serving(self.wants, self._outbox, shared.turnstile, shared.room, self.up_limit, self.send)
         self._early: list[Message] = []
         self._scope = trio.CancelScope()
 

@@ -11,10 +11,11 @@ from p2psync.store.base import Payload
 from p2psync.store.threaded import ThreadedStore
 from p2psync.swarm.choking import ChokeNotice
 from p2psync.swarm.compressing import Compressing
+from p2psync.swarm.frame_size import FrameRoom, FrameSize
 from p2psync.swarm.outbox import Outbox, PayloadMessage
 from p2psync.swarm.throttle import Throttle
 from p2psync.swarm.turnstile import Turnstile
-from p2psync.swarm.uploads import FrameSize, WantQueue, carried_bytes, frames
+from p2psync.swarm.uploads import WantQueue, carried_bytes, frames
 from p2psync.wire.compression import pack
 from p2psync.wire.messages import Blocks, Cancel, Message, Missing, Packed, Part, Want, Wish, payload_bytes
 
@@ -29,6 +30,7 @@ class Serving:
         wants: Where they wait.
         outbox: Where the answers go.
         turnstile: Where each frame waits for its turn.
+        room: The memory for frames.
         limit: What keeps us from sending faster than we may.
         send: Queues a control message.
 
@@ -37,11 +39,18 @@ class Serving:
     """
 
     def __init__(
-        self, wants: WantQueue, outbox: Outbox, turnstile: Turnstile, limit: Throttle, send: Callable[[Message], None]
+        self,
+        wants: WantQueue,
+        outbox: Outbox,
+        turnstile: Turnstile,
+        room: FrameRoom,
+        limit: Throttle,
+        send: Callable[[Message], None],
     ) -> None:
         self._wants = wants
         self._outbox = outbox
         self._turnstile = turnstile
+        self._room = room
         self._limit = limit
         self._send = send
         self.compresses = False
@@ -87,12 +96,16 @@ class Serving:
 
     async def run(self, store: ThreadedStore) -> None:
         """Answer, until cancelled."""
-        while True:
-            await self._wait_wants()
-            if not self._wants.has_wants:
-                await self._outbox.wait_idle()  # what is best to send is known best at the last moment
-            await self._enter()
-            await self._answer(store)
+        self._room.link_up()
+        try:
+            while True:
+                await self._wait_wants()
+                if not self._wants.has_wants:
+                    await self._outbox.wait_idle()  # what is best to send is known best at the last moment
+                await self._enter()
+                await self._answer(store)
+        finally:
+            self._room.link_down()
 
     def end(self) -> None:
         """Let others have the turns of what never left."""
@@ -100,14 +113,14 @@ class Serving:
             self._leave()
 
     async def _answer(self, store: ThreadedStore) -> None:
-        ids = self._wants.first(READ_IDS, self._frame_size.limit_bytes, trio.current_time())
+        size = min(self._frame_size.limit_bytes, self._room.frame_bytes)
+        ids = self._wants.first(READ_IDS, size, trio.current_time())
         payloads = await self._read(store, ids)
         ids = ids[: len(payloads)]
         self._wants.drop(ids)
         self._wants.answered(payloads)
-        size = min(self._frame_size.limit_bytes, self._limit.quantum_bytes)
         has_turn = True  # which ends when the frame has been written
-        for message in frames(ids, payloads, size):
+        for message in frames(ids, payloads, min(size, self._limit.quantum_bytes)):
             if self.is_choked:
                 break
             if not has_turn:

@@ -20,6 +20,7 @@ from p2psync.swarm.dialler import Dialler
 from p2psync.swarm.downloads import Downloads
 from p2psync.swarm.duplicates import settle_duplicates
 from p2psync.swarm.flow import Pulse
+from p2psync.swarm.frame_size import FrameRoom
 from p2psync.swarm.heads import HeadQueue
 from p2psync.swarm.link import Link, Shared, Stream
 from p2psync.swarm.neighbours import Neighbours
@@ -75,7 +76,9 @@ class Swarm:
         self.pace = Pace()
         self._head_came = trio.Event()
         self._numbers = count(1)
-        self._shared = Shared(context.limits, BufferPool(context.memory.buffer_bytes))
+        self._shared = Shared(
+            context.limits, BufferPool(context.memory.buffer_bytes), room=FrameRoom(context.memory.sending_bytes)
+        )
         self._uploaded_bytes = 0
         self._running = False
 

@@ -8,15 +8,11 @@ from weakref import ReferenceType, ref
 from p2psync.errors import RemoteProtocolError
 from p2psync.ids import BlockId
 from p2psync.store.base import Payload
+from p2psync.swarm.frame_size import START_FRAME_BYTES
 from p2psync.swarm.holdings import Holdings
 from p2psync.wire import limits
 from p2psync.wire.messages import Blocks, Message, Missing, Packed, Part, payload_bytes
 
-MIN_FRAME_BYTES = 64 << 10
-START_FRAME_BYTES = 128 << 10
-FRAME_S = 0.05
-"""A frame should leave within this, so that on a slow uplink our own wants are not stuck behind a megabyte, and others
-can pass a block on soon."""
 DEALT_BLOCKS = 65_536
 """So many blocks that were sent are remembered, some 8 MB: what peers wish for is much less at any time."""
 LOOK_AT = 64
@@ -171,20 +167,6 @@ class WantQueue:
     def _check(self) -> None:
         if len(self) > limits.MAX_OUTSTANDING_IDS:
             raise RemoteProtocolError(f"more than {limits.MAX_OUTSTANDING_IDS} blocks wanted at once")
-
-
-class FrameSize:
-    """How much payload a frame should carry, by how long frames take to leave."""
-
-    def __init__(self) -> None:
-        self.limit_bytes = START_FRAME_BYTES
-
-    def sent(self, payload_bytes: int, took_s: float) -> None:
-        """One frame with so much payload left in `took_s`."""
-        if took_s > FRAME_S:
-            self.limit_bytes = max(MIN_FRAME_BYTES, self.limit_bytes // 2)
-        elif took_s < FRAME_S / 4 and 2 * payload_bytes > self.limit_bytes:
-            self.limit_bytes = min(limits.FRAME_PAYLOAD_BYTES, self.limit_bytes * 2)
 
 
 def frames(

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from p2psync.swarm.choking import ChokeNotice
 from p2psync.swarm.flow import PeerFlow
+from p2psync.swarm.frame_size import FrameSize
 from p2psync.swarm.holdings import Holdings
 from p2psync.swarm.throttle import Throttle
-from p2psync.swarm.uploads import FrameSize, WantQueue
+from p2psync.swarm.uploads import WantQueue
 from p2psync.wire.messages import Blocks, Missing, Part
 from scripts.simulation.network import Wire
 

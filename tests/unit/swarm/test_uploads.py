@@ -4,7 +4,7 @@ import pytest
 
 from p2psync.errors import RemoteProtocolError
 from p2psync.swarm.holdings import Holdings
-from p2psync.swarm.uploads import FRAME_S, MIN_FRAME_BYTES, Dealt, FrameSize, WantQueue, frames
+from p2psync.swarm.uploads import Dealt, WantQueue, frames
 from p2psync.wire import limits
 from p2psync.wire.buffers import BufferPool
 from p2psync.wire.connection import Connection
@@ -48,13 +48,3 @@ def test_small_blocks_share_frames_and_large_ones_come_in_parts_all_within_the_l
 def test_thousands_of_tiny_blocks_stay_within_the_blocks_of_a_frame():
     messages = list(frames(ids(3000), [b"x"] * 3000, limits.FRAME_PAYLOAD_BYTES))
     assert [len(message.blocks) for message in messages] == [1024, 1024, 952]
-
-
-def test_frames_shrink_on_a_slow_line_and_grow_again():
-    size = FrameSize()
-    for _ in range(10):
-        size.sent(size.limit_bytes, FRAME_S * 2)
-    assert size.limit_bytes == MIN_FRAME_BYTES
-    for _ in range(10):
-        size.sent(size.limit_bytes, FRAME_S / 10)
-    assert size.limit_bytes == limits.FRAME_PAYLOAD_BYTES
