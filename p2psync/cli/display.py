@@ -132,12 +132,10 @@ class TerminalDisplay:
     def _show_match(self, event: Matched) -> None:
         before, self._matched = self._matched, event
         fetched_bytes = event.fetched_bytes - (before.fetched_bytes if before else 0)
-        # What came while the other side was still scanning was here already when the whole was planned.
-        found_bytes = max(0, min(event.reused_bytes, event.bytes - fetched_bytes))
         took = "" if before else f" in {event.seconds:.1f} s"  # of a later match it says how long we have been here
         self._say(
             f"matches: {_count(event.files, 'file')}, {show_bytes(event.bytes)} "
-            f"({show_bytes(fetched_bytes)} fetched, {show_bytes(found_bytes)} found here){took}"
+            f"({show_bytes(fetched_bytes)} fetched, {show_bytes(event.reused_bytes)} found here){took}"
         )
         if event.displaced:
             self._say(f"{_count(event.displaced, 'path')} of yours moved to .p2psync/versions")

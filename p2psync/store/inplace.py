@@ -28,6 +28,7 @@ class InPlaceStore:
         staging: Its staged files.
 
     Attributes:
+        received_bytes: Bytes of file blocks that were written here and waited for, since this program began.
         on_stale: Called with the key of a file whose bytes are no longer what the index says; from any thread.
     """
 
@@ -37,6 +38,7 @@ class InPlaceStore:
         self._index = index
         self._staging = staging
         self._pages = PageStore(database)
+        self.received_bytes = 0
         self.on_stale: Callable[[bytes], None] = lambda key: None
         self._awaited_pages: set[BlockId] = set()
 
@@ -77,8 +79,8 @@ class InPlaceStore:
                 wrong.append(block)
             elif block in self._awaited_pages:
                 pages.append((block, bytes(data)))
-            else:
-                self._staging.write(block, data)
+            elif self._staging.write(block, data):
+                self.received_bytes += len(data)
         if pages:
             with self._database.transaction():
                 self._pages.put(pages)

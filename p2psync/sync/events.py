@@ -71,7 +71,8 @@ class Matched:
         root: The manifest.
         files: Files of the manifest.
         size_bytes: Their bytes.
-        reused_bytes: Bytes that were here already: right where they were, or copied from elsewhere in the folder.
+        reused_bytes: Bytes that were here already: right where they were, or copied from elsewhere in the folder; not
+            what was fetched since the match before.
         problems: Paths that could not be made; without any, the folder matches.
         additions: Paths of the user's own that the manifest does not know, and that were left alone.
         displaced: How many things were moved to the versions directory.

@@ -96,6 +96,7 @@ class Follower:
         self._listed: PageGroups | None = None
         self._problems: list[PathError] = []
         self._asks = Asks(folder)
+        self._matched_at_bytes = folder.store.received_bytes
 
     async def ask(self, what: AskedPath, *, waits: bool) -> Ask:
         """Have a path before all others, from now on until it is there; `waits` says that its `wait` will be called.
@@ -169,6 +170,8 @@ class Follower:
         await self._asks.resolve(self._listed, more_to_come=head.provisional)
         self.progress.total_bytes = manifest.size_bytes
         self._swarm.publish(signed, head.root, complete=False, provisional=head.provisional)
+        # Fetched for a head that was never matched: one that was provisional, or soon followed by another.
+        early_bytes = self._folder.store.received_bytes - self._matched_at_bytes
         self.progress.activity = Activity.SCANNING
         await trio.to_thread.run_sync(self._scan, manifest)
         await trio.to_thread.run_sync(self._folder.staging.abandon, lambda key, ids: True)
@@ -190,12 +193,14 @@ class Follower:
         self._problems = writer.problems
         self._asks.settle(self._problems)
         self.progress.activity = Activity.MATCHED
+        self._matched_at_bytes = self._folder.store.received_bytes
+        here_bytes = planner.totals.right_bytes + planner.totals.reused_bytes
         self._tell(
             Matched(
                 root=head.root,
                 files=manifest.files,
                 size_bytes=manifest.size_bytes,
-                reused_bytes=planner.totals.right_bytes + planner.totals.reused_bytes,
+                reused_bytes=max(0, here_bytes - early_bytes),
                 problems=tuple(writer.problems),
                 additions=tuple(additions),
                 displaced=writer.displaced,

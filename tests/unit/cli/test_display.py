@@ -59,9 +59,3 @@ def test_a_later_match_tells_what_was_fetched_for_it_alone(capsys):
         "matches: 3 files, 61.0 MB (1.0 MB fetched, 60.0 MB found here)",
         "1 path of yours moved to .p2psync/versions",
     ]
-
-
-def test_what_was_fetched_while_the_other_side_still_scanned_is_not_said_to_be_found_here(capsys):
-    with TerminalDisplay() as display:
-        display.show(Matched("aa", 3, 60 * MB, 50 * MB, 45 * MB, 0, 0, 4.2))
-    assert "(50.0 MB fetched, 10.0 MB found here)" in capsys.readouterr().err

@@ -60,6 +60,7 @@ async def test_it_is_fetched_at_once_and_matches_only_with_the_first_real_head(t
             nursery.cancel_scope.cancel()
         assert (head.seq, work.matched[0].root, work.matched[0].problems) == (1, head.root, ())
         assert len(work.matched) == 1
+        assert work.matched[0].reused_bytes == 0  # all of it was fetched, if for heads before this one
         assert not work.follower.progress.provisional
         assert tree(b.root) == tree(a.root)
         assert len(work.swarm.fetched) == 3
