@@ -29,6 +29,8 @@ class FrameSize:
 class FrameRoom:
     """The memory for what is being sent; all links of a folder share it. The more they are, the shorter their frames.
 
+    Those count as well that are sent nothing at present: frames may still wait for a peer that does not read.
+
     Args:
         room_bytes: What their frames may take together.
     """
