@@ -5,11 +5,13 @@ import os
 import struct
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from p2psync.blocks.block import block_id
 from p2psync.chunking import iter_chunk_lengths, largest_chunk
 from p2psync.ids import BlockId
+from p2psync.manifest.entry import Entry
+from p2psync.sync.known_cuts import KnownCuts
 
 SEGMENT_BYTES = 8 << 20
 """Read at a time: two of the largest chunks, so that not much is carried over to the next segment."""
@@ -42,18 +44,23 @@ class FileHasher:
         self._small = bytearray(1 << 16)
         self._buffers: list[bytearray] = []
 
-    def hash(self, handle: int, size_bytes: int, cut: int, *, sparse: bool) -> tuple[bytes, bytes]:
+    def hash(
+        self, handle: int, size_bytes: int, cut: int, before: Entry | None = None, *, sparse: bool
+    ) -> tuple[bytes, bytes]:
         """Return (packed ids, packed lengths) of what could be read of an open file.
 
         Args:
             handle: Its descriptor.
             size_bytes: The size it is thought to have.
             cut: `chunking.choose_cut`.
+            before: What is known of the file as it was, in this folder.
             sparse: Whether it may have holes worth looking for.
         """
-        if size_bytes < SMALL_BYTES:
-            return self._hash_small(handle, size_bytes, cut) or self._hash_segments(handle, cut, sparse=sparse)
-        return self._hash_segments(handle, cut, sparse=sparse)
+        if size_bytes < SMALL_BYTES and (small := self._hash_small(handle, size_bytes, cut)):
+            return small
+        is_known = before is not None and before.cut == cut and not sparse
+        known = KnownCuts(before, self._pool, self._checkpoint) if before is not None and is_known else None
+        return self._hash_segments(handle, cut, known, sparse=sparse)
 
     def close(self) -> None:
         """Let go of the buffers at once: whoever is asked to give up refers to us, so else only the collector would."""
@@ -75,7 +82,7 @@ class FileHasher:
         lengths = list(iter_chunk_lengths(view, cut, self._gear_seed))
         return b"".join(_hash_chunks(view, lengths)), struct.pack(f">{len(lengths)}I", *lengths)
 
-    def _hash_segments(self, handle: int, cut: int, *, sparse: bool) -> tuple[bytes, bytes]:
+    def _hash_segments(self, handle: int, cut: int, known: KnownCuts | None, *, sparse: bool) -> tuple[bytes, bytes]:
         if not self._buffers:
             self._buffers = [bytearray(_ROOM_BYTES + self._segment_bytes) for _ in range(_BUFFERS)]
         run = _Segments(handle, cut, self._gear_seed, self._pool, [memoryview(buffer) for buffer in self._buffers])
@@ -84,6 +91,8 @@ class FileHasher:
                 self._checkpoint()
                 if sparse:
                     run.skip_hole()
+                if known is not None:
+                    run.follow(known)
                 run.advance()
         finally:
             run.settle()
@@ -105,6 +114,7 @@ class _Segments:
         self._carried: memoryview = buffers[0][:0]  # what of it has been read
         self._lengths: list[int] = []
         self._ids: list[BlockId] = []
+        self._followed = -1  # how many chunks there were when known ones ended
         self._reading: tuple[int, Future[int]] | None = None
         self._hashing: Future[list[BlockId]] | None = None
 
@@ -142,6 +152,25 @@ class _Segments:
         self._lengths += [length] * count
         self._start += count * length
         self._carried = self._carried[:0]
+
+    def follow(self, known: KnownCuts) -> None:
+        """Go on over chunks that are what they were when the file was hashed last, where they are found again."""
+        if self._known_next(known) is None:
+            return
+        self.settle()
+        slot = self._known_next(known)
+        if slot is None:
+            return
+        ids, lengths = known.held(slot, self._start, partial(_hash_span, self._handle, list(self._buffers)))
+        self._ids += ids
+        self._lengths += lengths
+        self._start += sum(lengths)
+        self._carried = self._carried[:0]
+        self._followed = len(self._ids)
+
+    def _known_next(self, known: KnownCuts) -> int | None:
+        """Return the slot of what once followed on the last chunk that is hashed, unless that was tried already."""
+        return None if len(self._ids) == self._followed else known.after(self._ids[-1] if self._ids else None)
 
     def settle(self) -> None:
         """Wait for the threads, so that the buffers are free again."""
@@ -198,6 +227,16 @@ def _fill(handle: int, view: memoryview, at: int) -> int:
     while filled < len(view) and (count := os.preadv(handle, [view[filled:]], at + filled)):
         filled += count
     return filled
+
+
+def _hash_span(handle: int, free: list[memoryview], offset: int, lengths: list[int]) -> list[BlockId]:
+    """Read and hash chunks in a buffer that is free; what is not there any more has other ids."""
+    buffer = free.pop()
+    try:
+        view = buffer[: sum(lengths)]
+        return _hash_chunks(view[: _fill(handle, view, offset)], lengths)
+    finally:
+        free.append(buffer)
 
 
 def _hash_chunks(view: memoryview, lengths: list[int]) -> list[BlockId]:

@@ -329,24 +329,24 @@ class _Scan:
         self, file: int, status: os.stat_result, key: bytes, local: LocalFile | None
     ) -> tuple[int, bytes, bytes]:
         """Return (cut, packed ids, packed lengths) of an open file."""
-        is_new = local is None or local.entry.kind is not Kind.FILE
-        if is_new and status.st_size >= LEAST_BYTES:
+        before = local.entry if local is not None and local.entry.kind is Kind.FILE else None
+        if before is None and status.st_size >= LEAST_BYTES:
             known = moved_from(file, status, self._index, self._policy.gear_seed)
             if known is not None:
                 return known.cut, known.ids, known.lengths
-        cut = self._cut(key, status.st_size, local)
+        cut = self._cut(key, status.st_size, before)
         sparse = status.st_blocks * _STAT_BLOCK_BYTES < status.st_size
-        ids, lengths = self._hasher.hash(file, status.st_size, cut, sparse=sparse)
+        ids, lengths = self._hasher.hash(file, status.st_size, cut, before, sparse=sparse)
         self.report.hashed_files += 1
         self.report.hashed_bytes += status.st_size
         return cut, ids, lengths
 
-    def _cut(self, key: bytes, size_bytes: int, local: LocalFile | None) -> int:
+    def _cut(self, key: bytes, size_bytes: int, before: Entry | None) -> int:
         if size_bytes < FEWEST_CHUNKS << (SMALLEST_CUT + 1):  # no file of this size is cut larger, whatever it was
             return SMALLEST_CUT
         current = self._policy.cut_hint(key)
-        if current is None and local is not None and local.entry.kind is Kind.FILE:
-            current = local.entry.cut
+        if current is None and before is not None:
+            current = before.cut
         return choose_cut(size_bytes, current)
 
     def _problem(self, path: bytes, problem: OSError | str) -> None:
