@@ -62,6 +62,10 @@ class Stream(Protocol):
         """Receive at least one byte, and as many as are at hand; return how many, 0 at the end of the stream."""
         ...
 
+    def share_line(self) -> None:
+        """Make way for other streams on our line from now on."""
+        ...
+
     async def aclose(self) -> None:
         """Close at once."""
         ...
@@ -154,6 +158,7 @@ class Link:
         self.up = Meter(now)
         self._life = LifeWatch(now)
         self._sending_since: float | None = None
+        self._shares_line = False
         self._stream = stream
         self._connection = Connection(accepting=dialled is None, buffers=shared.buffers)
         self._outbox = Outbox()
@@ -240,6 +245,12 @@ class Link:
     def probe(self) -> None:
         """Another link from the same device came up: this one must show soon that it lives."""
         self._life.probe(trio.current_time())
+
+    def share_line(self) -> None:
+        """Make way for other links on our line from now on."""
+        if not self._shares_line:
+            self._shares_line = True
+            self._stream.share_line()
 
     def tick(self, now: float) -> Pulse:
         """Measure the link and say what to do about its silence."""

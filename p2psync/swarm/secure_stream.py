@@ -13,7 +13,7 @@ from p2psync.errors import RemoteProtocolError
 from p2psync.ids import DeviceId
 from p2psync.swarm.incoming import Incoming
 from p2psync.swarm.introduction import Introduction
-from p2psync.swarm.tcp import remote_host
+from p2psync.swarm.tcp import remote_host, share_line
 from p2psync.wire.limits import RECORD_BYTES
 from p2psync.wire.records import RECORD_OVERHEAD_BYTES, RecordReader, RecordWriter
 
@@ -122,6 +122,10 @@ class SecureStream(trio.abc.AsyncResource):
         except RemoteProtocolError as error:
             raise trio.BrokenResourceError(str(error)) from error
         return received
+
+    def share_line(self) -> None:
+        """Make way for other connections on our line from now on."""
+        share_line(self._transport)
 
     async def aclose(self) -> None:
         """Close the connection, telling the peer if that takes no time. May be called at any moment, and again."""

@@ -355,6 +355,8 @@ class Swarm:
             self._choking.tick(self._links.values(), offer.root, now, complete=offer.complete)
             self._give_up(now)
             for link in list(self._links.values()):
+                if len(self._links) > 1:
+                    link.share_line()
                 match link.tick(now):
                     case Pulse.DEAD:
                         link.close("the peer fell silent")

@@ -5,6 +5,7 @@ import ipaddress
 import os
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 
 import trio
 
@@ -34,6 +35,10 @@ _DEAD_NETWORK_OPTIONS = (
     (socket.IPPROTO_TCP, "TCP_KEEPCNT", 3),
     (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", 30_000),
 )
+
+# Where the system's choice is BBR, of whatever version: what to ask for, the first that it lets us have.
+_HEEDING_LOSS = ("cubic", "reno")
+_ALGORITHM_BYTES = 16
 
 
 async def connect(address: PeerAddress) -> trio.SocketStream:
@@ -99,6 +104,27 @@ def watch_for_dead_network(stream: trio.abc.Stream) -> None:
         for level, name, value in _DEAD_NETWORK_OPTIONS:
             if hasattr(socket, name):
                 stream.setsockopt(level, getattr(socket, name), value)
+
+
+def share_line(stream: trio.abc.Stream) -> None:
+    """Have a TCP connection make way for others on its line where the system's choice is BBR; others stay as is.
+
+    BBR (draft-cardwell-iccrg-bbr-congestion-control-00) probes above its share whatever is lost by that: good for one
+    stream, but of many on one line with a short queue each has others' packets dropped as well as its own.
+    """
+    if not isinstance(stream, trio.SocketStream) or not hasattr(socket, "TCP_CONGESTION"):
+        return
+    option = (socket.IPPROTO_TCP, socket.TCP_CONGESTION)
+    try:
+        chosen = stream.socket.getsockopt(*option, _ALGORITHM_BYTES)
+    except OSError:  # the connection is closed already
+        return
+    if not chosen.startswith(b"bbr"):
+        return
+    for algorithm in _HEEDING_LOSS:
+        with suppress(OSError):  # not there, or not for everybody (tcp_allowed_congestion_control)
+            stream.setsockopt(*option, algorithm.encode())
+            return
 
 
 def remote_host(stream: trio.abc.Stream) -> str:

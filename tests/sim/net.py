@@ -53,6 +53,7 @@ class SimStream:
     """One end: what `swarm.link.Stream` asks for."""
 
     unread_bytes = 0
+    shares_line = False
 
     def __init__(self, net: "Net", host: Host, peer: Host, outgoing: Pipe, incoming: Pipe) -> None:
         self.device = peer.device
@@ -99,6 +100,9 @@ class SimStream:
         pipe.size -= filled
         pipe.change()
         return filled
+
+    def share_line(self) -> None:
+        self.shares_line = True
 
     async def aclose(self) -> None:
         self.close()

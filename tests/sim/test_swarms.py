@@ -41,6 +41,18 @@ async def test_a_slow_link_carries_what_shrinks_in_less_time_and_the_rest_in_no_
     assert getter.memory.rewritten == 0
 
 
+@pytest.mark.parametrize(("getters", "shared"), [(1, False), (2, True)])
+async def test_only_links_that_are_not_alone_make_way_for_each_other(autojump_clock, net, getters, shared):
+    folder = make_folder([256 << 10] * 8)
+    peers = [SimPeer(net, f"peer {n}", folder, rate=MIB) for n in range(1 + getters)]
+    peers[0].share()
+    async with running(*peers):
+        await all_get(*peers[1:])
+        streams = [stream for peer in peers for stream in peer.host.streams]
+        assert len(streams) == getters * (getters + 1)
+        assert [stream.shares_line for stream in streams] == [shared] * len(streams)
+
+
 @pytest.mark.parametrize("getters", [2, 4, 8])
 async def test_every_getter_serves_the_others(autojump_clock, net, getters):
     folder = make_folder([256 << 10] * 128)

@@ -13,6 +13,7 @@ from p2psync.swarm.tcp import (
     open_listeners,
     reachable_addresses,
     remote_host,
+    share_line,
     watch_for_dead_network,
 )
 
@@ -22,6 +23,10 @@ HAS_IPV6 = socket.has_ipv6
 async def close(listeners):
     for listener in listeners:
         await listener.aclose()
+
+
+def algorithm_of(stream):
+    return stream.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0")
 
 
 def bound(listeners):
@@ -109,9 +114,24 @@ async def test_a_dead_network_is_noticed_by_either_end():
     await close(listeners)
 
 
+@pytest.mark.parametrize("chosen", ["bbr", "reno", "cubic"])
+async def test_on_a_shared_line_bbr_gives_way_to_what_heeds_loss_and_nothing_else_changes(chosen):
+    listeners = await open_listeners(PeerAddress("127.0.0.1", 0))
+    stream = await connect(reachable_addresses(listeners)[0])
+    with contextlib.suppress(OSError):  # not every system has it, or lets everybody choose it
+        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, chosen.encode())
+    before = algorithm_of(stream)
+    share_line(stream)
+    assert algorithm_of(stream) in ({b"cubic", b"reno"} if before == b"bbr" else {before})
+    await stream.aclose()
+    share_line(stream)
+    await close(listeners)
+
+
 async def test_a_stream_that_is_no_tcp_is_left_as_it_is():
     stream, _ = memory_stream_pair()
     watch_for_dead_network(stream)
+    share_line(stream)
     assert remote_host(stream) == ""
 
 
