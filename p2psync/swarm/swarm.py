@@ -141,6 +141,11 @@ class Swarm:
 
     # --- HeadExchange -------------------------------------------------------------------------------------------------
 
+    @property
+    def has_peers(self) -> bool:
+        """Whether anybody is linked. May be asked from any thread."""
+        return bool(self._links)
+
     def publish(
         self,
         head: bytes,

@@ -10,6 +10,11 @@ from p2psync.ids import BlockId
 class HeadExchange(Protocol):
     """Tells peers of our head, and us of theirs."""
 
+    @property
+    def has_peers(self) -> bool:
+        """Whether anybody would hear of a head now. May be asked from any thread."""
+        ...
+
     def publish(
         self,
         head: bytes,

@@ -59,6 +59,7 @@ class Publisher:
         self._writer = HeadWriter(folder, keys, device, newest)
         self._watcher = Watcher(folder.root, folder.index.directories, lambda sentence: tell(Remark(sentence)))
         self._seq_seen = 0
+        self._is_shown = False
         self.show_after_s = FIRST_S
 
     async def run(self) -> None:
@@ -116,6 +117,12 @@ class Publisher:
 
         times = ShowTimes(clock_ns() / 1e9, self.show_after_s)
         is_first = newest is None
+
+        def is_due() -> bool:
+            # With the first the user gets the link; all others are of use only to peers.
+            is_wanted = is_first and (not self._is_shown or self._exchange.has_peers)
+            return is_wanted and times.is_due(clock_ns() / 1e9)
+
         policy = ScanPolicy(
             gear_seed=self._keys.gear_seed,
             version_of=version_of,
@@ -124,7 +131,7 @@ class Publisher:
             now_ns=clock_ns,
             checkpoint=trio.from_thread.check_cancelled,
             on_changes=self._writer.note_changes,
-            is_due=lambda: is_first and times.is_due(clock_ns() / 1e9),
+            is_due=is_due,
             show=self._show_so_far,
         )
         return scan_folder(self._folder, policy, self._note_scan, only)
@@ -135,6 +142,7 @@ class Publisher:
         trio.from_thread.run_sync(self._offer_so_far, published)
 
     def _offer_so_far(self, published: Published) -> None:
+        self._is_shown = True
         self._exchange.publish(published.signed, published.head.root, complete=True, provisional=True)
         self._tell(
             PublishedHead(

@@ -47,6 +47,11 @@ class DirectSwarm:
         if self.published:
             follower.hear(self.published[-1][0])
 
+    @property
+    def has_peers(self) -> bool:
+        """Whether another side hears our heads."""
+        return bool(self._followers)
+
     def hear(self, head: bytes) -> None:
         """A peer offers a head."""
         self._say_head.send_nowait(head)

@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import pytest
 import trio
 
 from p2psync.sync.events import Matched, PublishedHead
@@ -152,6 +153,32 @@ async def test_a_publisher_offers_what_its_first_scan_has_found_and_then_the_who
             assert 1 <= told[0].files <= 5
             told.clear()
             done = trio.Event()
+
+
+@pytest.mark.parametrize("is_heard", [False, True])
+async def test_after_the_first_only_peers_are_shown_how_far_a_scan_is(tmp_path, is_heard):
+    with sharing(tmp_path / "a") as a, following(tmp_path / "b", a.swarm) as b:
+        for number in range(200):
+            (a.root / str(number)).write_bytes(b"%d" % number)
+        if is_heard:
+            a.swarm.connect(DirectSwarm(b.folder.store))
+        told: list[bool] = []
+        done = trio.Event()
+
+        def tell(event) -> None:
+            told.append(event.provisional)
+            if not event.provisional:
+                done.set()
+
+        publisher = Publisher(a.folder, KEYS, DEVICE, a.newest, a.swarm, tell)
+        publisher.show_after_s = 0.0
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(publisher.run)
+            with trio.fail_after(20):
+                await done.wait()
+            nursery.cancel_scope.cancel()
+        assert told.count(False) == 1
+        assert told.count(True) > 1 if is_heard else told.count(True) == 1
 
 
 def test_a_scan_is_shown_after_a_while_and_each_time_after_as_long_again():
