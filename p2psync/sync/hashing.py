@@ -58,8 +58,9 @@ class FileHasher:
         """
         if size_bytes < SMALL_BYTES and (small := self._hash_small(handle, size_bytes, cut)):
             return small
-        is_known = before is not None and before.cut == cut and not sparse
-        known = KnownCuts(before, self._pool, self._checkpoint) if before is not None and is_known else None
+        known = None
+        if before is not None and before.cut == cut and not sparse:
+            known = KnownCuts(before, self._pool, self._checkpoint)
         return self._hash_segments(handle, cut, known, sparse=sparse)
 
     def close(self) -> None:

@@ -36,9 +36,10 @@ def test_a_link_reads_back_as_it_was_made(seed, role, name, tiers, peers):
 @example("p2psync:v4jutoi")
 def test_any_text_is_a_link_or_refused_as_one(text):
     try:
-        parse_link(text)
+        link = parse_link(text)
     except ConfigError:
         return
+    assert parse_link(str(link)) == link
 
 
 @given(st.text() | st.text("0123456789abcdef:.[]%/"))
