@@ -1,6 +1,4 @@
 import struct
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from os import O_RDONLY, close, truncate
 from os import open as open_file
 
@@ -12,29 +10,7 @@ from hypothesis import strategies as st
 from p2psync.blocks.block import block_id
 from p2psync.chunking import LARGEST_CUT, SMALLEST_CUT, choose_cut, iter_chunk_lengths
 from p2psync.sync.hashing import SEGMENT_BYTES, SMALL_BYTES, FileHasher
-
-SEED = 0x1F04A38FF0EF2D7B
-
-
-@pytest.fixture(scope="module")
-def pool():
-    with ThreadPoolExecutor(2) as threads:
-        yield threads
-
-
-@contextmanager
-def opened(path, data):
-    path.write_bytes(data)
-    handle = open_file(path, O_RDONLY)
-    try:
-        yield handle
-    finally:
-        close(handle)
-
-
-@pytest.fixture(scope="module")
-def path(tmp_path_factory):
-    return tmp_path_factory.mktemp("hashing") / "file"
+from tests.property.hashed_files import SEED, GivenUpError, give_up_at, opened
 
 
 def expected(data: bytes, cut: int) -> tuple[bytes, bytes]:
@@ -133,18 +109,9 @@ def test_the_holes_of_a_sparse_file_are_not_read(path, pool):
 
 
 def test_hashing_can_be_given_up_between_segments(path, pool):
-    class GivenUpError(Exception):
-        pass
-
-    looks = iter([None, None])
-
-    def checkpoint():
-        if next(looks, GivenUpError) is GivenUpError:
-            raise GivenUpError
-
     with opened(path, content(3_000_000, zeros=False)) as handle:
         with pytest.raises(GivenUpError):
-            hash_file(handle, 3_000_000, 16, pool, segment_bytes=1 << 18, checkpoint=checkpoint)
+            hash_file(handle, 3_000_000, 16, pool, segment_bytes=1 << 18, checkpoint=give_up_at(3))
         assert hash_file(handle, 10, 16, pool) == expected(content(3_000_000, zeros=False), 16)
 
 

@@ -1,11 +1,5 @@
 """A file that was hashed before: known cuts save work, and change nothing of what comes out."""
 
-import os
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from pathlib import Path
-
 import pytest
 from blake3 import blake3
 from hypothesis import given, settings
@@ -15,32 +9,12 @@ from p2psync.blocks.block import split_ids
 from p2psync.manifest.entry import Entry, Kind
 from p2psync.sync.hashing import FileHasher
 from p2psync.sync.known_cuts import SPAN_BYTES, KnownCuts
+from tests.property.hashed_files import SEED, GivenUpError, give_up_at, opened
 
-SEED, OTHER_SEED = 0x1F04A38FF0EF2D7B, 5
+OTHER_SEED = 5
 CUT = 16
 SIZE = 3_000_000
 NOISE = blake3(b"noise").digest(SIZE)
-
-
-@pytest.fixture(scope="module")
-def pool():
-    with ThreadPoolExecutor(2) as threads:
-        yield threads
-
-
-@pytest.fixture(scope="module")
-def path(tmp_path_factory):
-    return tmp_path_factory.mktemp("known") / "file"
-
-
-@contextmanager
-def opened(path: Path, data: bytes) -> Iterator[int]:
-    path.write_bytes(data)
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        yield handle
-    finally:
-        os.close(handle)
 
 
 def hashed(path, pool, data, before=None, *, cut=CUT, seed=SEED, segment_bytes=1 << 20, checkpoint=lambda: None):
@@ -109,15 +83,6 @@ def test_known_cuts_that_fail_again_and_again_are_given_up(pool):
 
 
 def test_hashing_by_known_cuts_can_be_given_up(path, pool):
-    class GivenUpError(Exception):
-        pass
-
-    looks = iter([None, None])
-
-    def checkpoint():
-        if next(looks, GivenUpError) is GivenUpError:
-            raise GivenUpError
-
     before = hashed(path, pool, NOISE * 5)
     with pytest.raises(GivenUpError):
-        hashed(path, pool, NOISE * 5, before, checkpoint=checkpoint)
+        hashed(path, pool, NOISE * 5, before, checkpoint=give_up_at(3))

@@ -127,32 +127,36 @@ async def test_after_a_crash_of_the_sharer_the_next_ones_are_newer(tmp_path):
         assert (a.publish().head.seq, a.newest.head.provisional) == (1, False)
 
 
+async def published_from_the_start(sharer) -> list[PublishedHead]:
+    """Let a publisher begin that shows what it has found whenever it may; return what it told until a real head."""
+    told: list[PublishedHead] = []
+    done = trio.Event()
+
+    def tell(event) -> None:
+        told.append(event)
+        if not event.provisional:
+            done.set()
+
+    publisher = Publisher(sharer.folder, KEYS, DEVICE, sharer.newest, sharer.swarm, tell)
+    publisher.show_after_s = 0.0
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(publisher.run)
+        with trio.fail_after(20):
+            await done.wait()
+        nursery.cancel_scope.cancel()
+    return told
+
+
 async def test_a_publisher_offers_what_its_first_scan_has_found_and_then_the_whole(tmp_path):
     with sharing(tmp_path / "a") as a:
         for number in range(5):
             (a.root / str(number)).write_bytes(b"%d" % number)
-        told: list[PublishedHead] = []
-        done = trio.Event()
-
-        def tell(event) -> None:
-            told.append(event)
-            if not event.provisional:
-                done.set()
-
         for first in (True, False):
-            publisher = Publisher(a.folder, KEYS, DEVICE, a.newest, a.swarm, tell)
-            publisher.show_after_s = 0.0
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(publisher.run)
-                with trio.fail_after(20):
-                    await done.wait()
-                nursery.cancel_scope.cancel()
+            told = await published_from_the_start(a)
             assert told[0].provisional == first
             assert not told[-1].provisional
             assert (told[-1].seq, told[-1].files) == (1, 5)
             assert 1 <= told[0].files <= 5
-            told.clear()
-            done = trio.Event()
 
 
 @pytest.mark.parametrize("is_heard", [False, True])
@@ -162,23 +166,10 @@ async def test_after_the_first_only_peers_are_shown_how_far_a_scan_is(tmp_path, 
             (a.root / str(number)).write_bytes(b"%d" % number)
         if is_heard:
             a.swarm.connect(DirectSwarm(b.folder.store))
-        told: list[bool] = []
-        done = trio.Event()
-
-        def tell(event) -> None:
-            told.append(event.provisional)
-            if not event.provisional:
-                done.set()
-
-        publisher = Publisher(a.folder, KEYS, DEVICE, a.newest, a.swarm, tell)
-        publisher.show_after_s = 0.0
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(publisher.run)
-            with trio.fail_after(20):
-                await done.wait()
-            nursery.cancel_scope.cancel()
-        assert told.count(False) == 1
-        assert told.count(True) > 1 if is_heard else told.count(True) == 1
+        *shown, last = [head.provisional for head in await published_from_the_start(a)]
+        assert not last
+        assert all(shown)
+        assert len(shown) > 1 if is_heard else len(shown) == 1
 
 
 def test_a_scan_is_shown_after_a_while_and_each_time_after_as_long_again():
