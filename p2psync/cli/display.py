@@ -33,6 +33,8 @@ COMMAND = os.environ.get("P2PSYNC_COMMAND", "p2psync")
 """How this program was called, for lines to paste: scripts/p2psync says that it was from a clone."""
 LIVE_PEERS = 6
 """Lines below the one of progress: who moves most."""
+NAMED_ADDITIONS = 10
+"""So many of the user's own paths are named at a time; the others are counted: there may be thousands."""
 
 
 class Display(Protocol):
@@ -78,6 +80,7 @@ class TerminalDisplay:
         self._said_link = ""
         self._matched: Matched | None = None
         self._peers: Sequence[PeerRow] = ()
+        self._additions = 0
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -97,12 +100,14 @@ class TerminalDisplay:
             case Ready():
                 self._show_ready(event)
             case Matched():
+                self._count_additions()
                 self._show_match(event)
             case Published():
                 self._say(f"published version {event.seq}: {_count(event.files, 'file')}, {show_bytes(event.bytes)}")
             case LocalAddition():
-                self._say(f"left alone, not part of the folder: {printable(event.path)}")
+                self._show_addition(event)
             case Problem():
+                self._count_additions()
                 self._say(f"error: {printable(event.message)}", style="red")
             case Note():
                 self._say(printable(event.message))
@@ -139,6 +144,17 @@ class TerminalDisplay:
         )
         if event.displaced:
             self._say(f"{_count(event.displaced, 'path')} of yours moved to .p2psync/versions")
+
+    def _show_addition(self, event: LocalAddition) -> None:
+        self._additions += 1
+        if self._additions <= NAMED_ADDITIONS:
+            self._say(f"left alone, not part of the folder: {printable(event.path)}")
+
+    def _count_additions(self) -> None:
+        """All that were left alone have been told of: say how many were not named."""
+        unnamed, self._additions = self._additions - NAMED_ADDITIONS, 0
+        if unnamed > 0:
+            self._say(f"left alone as well: {_count(unnamed, 'path')} more")
 
     def _say(self, sentence: str, *, style: str = "") -> None:
         self._console.print(Text(sentence, style=style))

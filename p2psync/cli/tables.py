@@ -49,7 +49,7 @@ def peer_lines(rows: Sequence[PeerRow]) -> list[str]:
 
 
 def sent_lines(answer: Mapping[str, Any]) -> list[str]:
-    """Return what an origin keeps an eye on, if it is told."""
+    """Return what an origin keeps an eye on, if it is told: not before the folder's size is known."""
     copies = answer.get("copies_sent")
     return [] if copies is None else [f"sent so far: {copies:.2f} times the folder"]
 
@@ -58,7 +58,9 @@ def status_lines(status: Mapping[str, Any]) -> list[str]:
     """Return what `p2psync status` prints."""
     status = {**_NO_STATUS, **status}
     done = f"{status['state']}: {show_bytes(status['done_bytes'])} of {show_bytes(status['total_bytes'])}"
-    sent = f"{show_bytes(status['uploaded_bytes'])}, {status['copies_sent']:.2f} times the folder"
+    sent = show_bytes(status["uploaded_bytes"])
+    if status["total_bytes"]:
+        sent += f", {status['copies_sent']:.2f} times the folder"
     cells = [
         ["folder", printable(status["folder"])],
         ["version", str(status["seq"] or "none yet")],

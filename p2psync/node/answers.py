@@ -99,8 +99,9 @@ class FolderAnswers:
         }
 
     def _peers(self, question: Question) -> Answer:
-        sent = snapshot(self._progress, self._network).copies_sent
-        return {"peers": [asdict(row) for row in self.peers()], "copies_sent": sent}
+        now = snapshot(self._progress, self._network)
+        copies = now.copies_sent if now.total_bytes else None
+        return {"peers": [asdict(row) for row in self.peers()], "copies_sent": copies}
 
     def _status(self, question: Question) -> Answer:
         head = self._newest.head

@@ -47,6 +47,15 @@ def test_a_limit_that_is_none_changes_nothing(tmp_path):
         assert "send at most  3.0 MB/s" in ask("limit", tmp_path / "a").stdout
 
 
+def test_nothing_is_said_to_be_sent_so_many_times_while_no_size_is_known(tmp_path):
+    (tmp_path / "a").mkdir()  # as long as nothing has been found, a folder looks empty
+    with share(tmp_path / "a") as sharer:
+        sharer.wait_event("ready")
+        assert asked("peers", tmp_path / "a") == {"event": "peers", "peers": [], "copies_sent": None}
+        assert ask("peers", tmp_path / "a").stdout == "nobody is linked\n"
+        assert "times the folder" not in ask("status", tmp_path / "a").stdout
+
+
 @pytest.mark.parametrize("command", ["peers", "status", "limit"])
 def test_where_nothing_runs_a_sentence_says_so(tmp_path, command):
     told = ask(command, tmp_path)

@@ -1,7 +1,7 @@
 import pytest
 
 from p2psync.cli.display import TerminalDisplay, _Rates, progress_line
-from p2psync.node.events import Matched, Progress
+from p2psync.node.events import LocalAddition, Matched, Problem, Progress
 
 MB = 1_000_000
 
@@ -48,6 +48,21 @@ def test_a_share_shows_how_often_it_has_sent_the_folder():
 
 def test_a_transfer_that_stands_still_has_neither_rate_nor_end():
     assert shown(at(0), at(5 * MB), at(5 * MB)) == "fetching: 5 % of 100.0 MB, 1 peer"
+
+
+def test_of_many_paths_that_are_left_alone_ten_are_named_each_time_and_the_others_counted(capsys):
+    with TerminalDisplay() as display:
+        for path in range(1234):
+            display.show(LocalAddition(f"mine/{path}"))
+        display.show(Problem("path", "no"))
+        for path in range(10):
+            display.show(LocalAddition(f"later/{path}"))
+        display.show(Matched("aa", 3, 60 * MB, 50 * MB, 10 * MB, 0, 0, 4.2))
+    told = capsys.readouterr().err.splitlines()
+    named = [f"left alone, not part of the folder: mine/{path}" for path in range(10)]
+    assert told[:12] == [*named, "left alone as well: 1,224 paths more", "error: no"]
+    assert told[21] == "left alone, not part of the folder: later/9"
+    assert told[22].startswith("matches: 3 files")
 
 
 def test_a_later_match_tells_what_was_fetched_for_it_alone(capsys):
