@@ -27,7 +27,7 @@ class MemoryBudget:
 
     @property
     def sending_bytes(self) -> int:
-        """What may be read and not yet sent, but for whole blocks, and for the shortest frames where links are many."""
+        """What may be read and not yet sent, but for the shortest frames where links are many."""
         return self._spare_bytes // 6
 
     @property

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from p2psync.ids import BlockId
+from p2psync.store.long_block import LongBlock
 
 Payload = bytes | bytearray | memoryview
 
@@ -11,8 +12,8 @@ Payload = bytes | bytearray | memoryview
 class BlockStore(Protocol):
     """Blocks of one folder. Blocking; every method may be called from several threads at once.
 
-    Laws: `read` never returns bytes that do not hash to their id; what `write` has accepted, `read` returns from then
-    on, until the file that holds it changes.
+    Laws: `read` never returns bytes that do not hash to their id, nor all stretches of such a block; what `write` has
+    accepted, `read` returns from then on, until the file that holds it changes.
     """
 
     def read(self, ids: Sequence[BlockId]) -> list[Payload | None]:
@@ -23,8 +24,12 @@ class BlockStore(Protocol):
         """
         ...
 
-    def read_first(self, ids: Sequence[BlockId], enough_bytes: int) -> list[Payload | None]:
+    def read_first(
+        self, ids: Sequence[BlockId], enough_bytes: int, whole_bytes: int
+    ) -> list[Payload | LongBlock | None]:
         """Read like `read` from the beginning of `ids`, up to the block that makes it `enough_bytes`.
+
+        Of a block longer than `whole_bytes` nothing is read yet.
 
         Raises:
             StoreError: The storage as a whole failed.

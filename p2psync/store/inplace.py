@@ -1,7 +1,9 @@
 """The folder itself as the block store: blocks are read from the user's own files, and written to staged ones."""
 
 import os
+import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from p2psync.blocks.block import block_id
@@ -12,6 +14,7 @@ from p2psync.store.base import Payload
 from p2psync.store.database import Database
 from p2psync.store.files import DirectoryHandles
 from p2psync.store.index import FileIndex, Place
+from p2psync.store.long_block import LongBlock
 from p2psync.store.pages import PageStore
 from p2psync.store.staging import StagedFile, Staging
 
@@ -48,26 +51,28 @@ class InPlaceStore:
 
     def read(self, ids: Sequence[BlockId]) -> list[Payload | None]:
         """See `BlockStore.read`."""
-        return self._read(ids, None)
+        found = self.read_first(ids, sys.maxsize, sys.maxsize)
+        return [data for data in found if not isinstance(data, LongBlock)]  # none is as long as that
 
-    def read_first(self, ids: Sequence[BlockId], enough_bytes: int) -> list[Payload | None]:
+    def read_first(
+        self, ids: Sequence[BlockId], enough_bytes: int, whole_bytes: int
+    ) -> list[Payload | LongBlock | None]:
         """See `BlockStore.read_first`."""
-        return self._read(ids, enough_bytes)
-
-    def _read(self, ids: Sequence[BlockId], enough_bytes: int | None) -> list[Payload | None]:
-        found: list[Payload | None] = []
+        found: list[Payload | LongBlock | None] = []
         size_bytes = 0
         whole = {block: file for block in ids if (file := self._staging.whole_file_of(block)) is not None}
         places = self._index.places([block for block in ids if block not in whole])
         with _Reader(self._root, self._staging) as reader:
             for block in ids:
-                data = self._read_whole(block, whole[block], reader) if block in whole else None
+                data = None
+                if block in whole:
+                    data = self._read_place(block, _whole_place(whole[block]), reader, whole_bytes)
                 if data is None:
                     known = self._index.places([block]) if block in whole else places
-                    data = self._read_one(block, known.get(block, ()), reader)
+                    data = self._read_one(block, known.get(block, ()), reader, whole_bytes)
                 found.append(data)
                 size_bytes += len(data) if data is not None else 0
-                if enough_bytes is not None and size_bytes >= enough_bytes:
+                if size_bytes >= enough_bytes:
                     break
         return found
 
@@ -87,22 +92,42 @@ class InPlaceStore:
             self._awaited_pages.difference_update(block for block, _ in pages)
         return wrong
 
-    @staticmethod
-    def _read_whole(block: BlockId, file: StagedFile, reader: "_Reader") -> Payload | None:
-        data = reader.read(Place(file.entry.key, file.number, 0, 0, file.size_bytes, staged=True))
-        return data if data is not None and block_id(data) == block else None
-
-    def _read_one(self, block: BlockId, places: Sequence[Place], reader: "_Reader") -> Payload | None:
+    def _read_one(
+        self, block: BlockId, places: Sequence[Place], reader: "_Reader", whole_bytes: int
+    ) -> Payload | LongBlock | None:
         for place in places:
             if place.staged and not self._staging.has(place.number, place.slot):
                 continue
-            data = reader.read(place)
-            if data is not None and block_id(data) == block:
+            data = self._read_place(block, place, reader, whole_bytes)
+            if data is not None:
                 return data
-            if not place.staged:
-                self._index.doubt(place.number)
-                self.on_stale(place.key)
+            self._doubt(place)
         return self._pages.get([block]).get(block)
+
+    def _read_place(
+        self, block: BlockId, place: Place, reader: "_Reader", whole_bytes: int
+    ) -> Payload | LongBlock | None:
+        if place.length > whole_bytes:
+            return self._long(block, place)
+        data = reader.read(place)
+        return data if data is not None and block_id(data) == block else None
+
+    def _long(self, block: BlockId, place: Place) -> LongBlock:
+        def read_at(offset: int, count: int) -> bytes | None:
+            with _Reader(self._root, self._staging) as reader:
+                return reader.read(place._replace(offset=place.offset + offset, length=count))
+
+        return LongBlock(block, place.length, read_at, partial(self._doubt, place))
+
+    def _doubt(self, place: Place) -> None:
+        """What stands at a place is not what should."""
+        if not place.staged:
+            self._index.doubt(place.number)
+            self.on_stale(place.key)
+
+
+def _whole_place(file: StagedFile) -> Place:
+    return Place(file.entry.key, file.number, 0, 0, file.size_bytes, staged=True)
 
 
 class _Reader:

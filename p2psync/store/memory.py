@@ -7,6 +7,7 @@ from itertools import accumulate
 from p2psync.blocks.block import block_id
 from p2psync.ids import BlockId
 from p2psync.store.base import Payload
+from p2psync.store.long_block import LongBlock
 
 
 class MemoryStore:
@@ -26,12 +27,15 @@ class MemoryStore:
             data if data is not None and block_id(data) == id_ else None for id_, data in zip(ids, found, strict=True)
         ]
 
-    def read_first(self, ids: Sequence[BlockId], enough_bytes: int) -> list[Payload | None]:
+    def read_first(
+        self, ids: Sequence[BlockId], enough_bytes: int, whole_bytes: int
+    ) -> list[Payload | LongBlock | None]:
         """Return what `read` does for the first of the blocks, up to the one that makes it `enough_bytes`."""
         with self._lock:
             sizes = accumulate(len(self._blocks.get(id_, b"")) for id_ in ids)
             count = sum(1 for size in sizes if size < enough_bytes)
-        return self.read(ids[: count + 1])
+        found = zip(ids, self.read(ids[: count + 1]), strict=False)
+        return [_long(id_, data) if data is not None and len(data) > whole_bytes else data for id_, data in found]
 
     def write(self, blocks: Sequence[tuple[BlockId, Payload]]) -> list[BlockId]:
         """Keep the blocks that match their ids; return the ids of the others."""
@@ -52,3 +56,7 @@ class MemoryStore:
 
     def __len__(self) -> int:
         return len(self._blocks)
+
+
+def _long(id_: BlockId, data: Payload) -> LongBlock:
+    return LongBlock(id_, len(data), lambda offset, count: bytes(data[offset : offset + count]), lambda: None)

@@ -8,6 +8,7 @@ import trio
 from p2psync.budget import DEFAULT_MEMORY
 from p2psync.ids import BlockId
 from p2psync.store.base import BlockStore, Payload
+from p2psync.store.long_block import LongBlock
 from p2psync.store.recent import RecentBlocks
 
 READ_BYTES = 1 << 20
@@ -52,10 +53,11 @@ class ThreadedStore:
         if not wanted:
             self._recent.clear()
 
-    async def read(self, ids: Sequence[BlockId]) -> list[Payload | None]:
+    async def read(self, ids: Sequence[BlockId], whole_bytes: int) -> list[Payload | LongBlock | None]:
         """Return the bytes of the first blocks of `ids`: of at least one, then of more until they reach `READ_BYTES`.
 
-        None stands for a block that is not held or no longer what its id says.
+        None stands for a block that is not held or no longer what its id says. One that is longer than `whole_bytes`,
+        and not at hand, is left for `read_on`.
 
         Raises:
             StoreError: The storage as a whole failed.
@@ -64,8 +66,15 @@ class ThreadedStore:
         if recent:
             await trio.lowlevel.checkpoint()
             return list(recent)
-        payloads: list[Payload | None] = await self._run_sync(self._read_some, ids, limiter=self._limiter)
+        payloads: list[Payload | LongBlock | None] = await self._run_sync(
+            self._read_some, ids, whole_bytes, limiter=self._limiter
+        )
         return payloads
+
+    async def read_on(self, block: LongBlock, count: int) -> Payload | None:
+        """Return the next stretch of a block, of so many bytes or what is left; see `LongBlock.read`."""
+        stretch: Payload | None = await self._run_sync(block.read, count, limiter=self._limiter)
+        return stretch
 
     async def write(self, blocks: Sequence[tuple[BlockId, Payload]]) -> list[BlockId]:
         """Verify and keep blocks; return the ids whose bytes did not match.
@@ -83,13 +92,13 @@ class ThreadedStore:
         result: Result = await self._run_sync(function, argument, limiter=self._limiter)
         return result
 
-    def _read_some(self, ids: Sequence[BlockId]) -> list[Payload | None]:
+    def _read_some(self, ids: Sequence[BlockId], whole_bytes: int) -> list[Payload | LongBlock | None]:
         # Lengths are not known before reading: what blocks were like last says how many are worth looking for.
-        read: list[Payload | None] = []
+        read: list[Payload | LongBlock | None] = []
         read_bytes = 0
         while len(read) < len(ids) and read_bytes < READ_BYTES:
             few = max(_FEWEST_READ_BLOCKS, (READ_BYTES - read_bytes) // self._mean_bytes + 1)
-            got = self._store.read_first(ids[len(read) : len(read) + few], READ_BYTES - read_bytes)
+            got = self._store.read_first(ids[len(read) : len(read) + few], READ_BYTES - read_bytes, whole_bytes)
             read += got
             read_bytes += sum(len(data) for data in got if data is not None)
             self._mean_bytes = read_bytes // len(read) + 1

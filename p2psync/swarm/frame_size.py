@@ -40,10 +40,14 @@ class FrameRoom:
         self._links = 0
 
     @property
+    def share_bytes(self) -> int:
+        """How much of a block a link may read at a time."""
+        return max(MIN_FRAME_BYTES, self._room_bytes // (FRAMES_A_LINK * max(1, self._links)))
+
+    @property
     def frame_bytes(self) -> int:
         """How much a frame may carry at most."""
-        share_bytes = self._room_bytes // (FRAMES_A_LINK * max(1, self._links))
-        return max(MIN_FRAME_BYTES, min(limits.FRAME_PAYLOAD_BYTES, share_bytes))
+        return min(limits.FRAME_PAYLOAD_BYTES, self.share_bytes)
 
     def link_up(self) -> None:
         """One more may be sent to."""

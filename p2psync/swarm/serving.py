@@ -8,6 +8,7 @@ import trio
 from p2psync.errors import StoreError
 from p2psync.ids import BlockId
 from p2psync.store.base import Payload
+from p2psync.store.long_block import LongBlock
 from p2psync.store.threaded import ThreadedStore
 from p2psync.swarm.choking import ChokeNotice
 from p2psync.swarm.compressing import Compressing
@@ -15,7 +16,7 @@ from p2psync.swarm.frame_size import FrameRoom, FrameSize
 from p2psync.swarm.outbox import Outbox, PayloadMessage
 from p2psync.swarm.throttle import Throttle
 from p2psync.swarm.turnstile import Turnstile
-from p2psync.swarm.uploads import WantQueue, carried_bytes, frames
+from p2psync.swarm.uploads import WantQueue, carried_bytes, frames, parts
 from p2psync.wire.compression import pack
 from p2psync.wire.messages import Blocks, Cancel, Message, Missing, Packed, Part, Want, Wish, payload_bytes
 
@@ -56,6 +57,7 @@ class Serving:
         self.compresses = False
         self._notice = ChokeNotice()
         self._turns: deque[int] = deque()
+        self._has_turn = False
         self._frame_size = FrameSize()
         self._compressing = Compressing()
         self._wanted = trio.Event()
@@ -115,23 +117,43 @@ class Serving:
     async def _answer(self, store: ThreadedStore) -> None:
         size = min(self._frame_size.limit_bytes, self._room.frame_bytes)
         ids = self._wants.first(READ_IDS, size, trio.current_time())
-        payloads = await self._read(store, ids)
+        payloads = await self._read(store, ids, self._room.share_bytes)
         ids = ids[: len(payloads)]
         self._wants.drop(ids)
         self._wants.answered(payloads)
-        has_turn = True  # which ends when the frame has been written
-        for message in frames(ids, payloads, min(size, self._limit.quantum_bytes)):
+        size = min(size, self._limit.quantum_bytes)
+        for message in frames(ids, payloads, size):
             if self.is_choked:
                 break
-            if not has_turn:
-                await self._enter()
-            await self._put(await self._compressed(store, message))
-            has_turn = False
-        if has_turn:
+            if isinstance(message, LongBlock):
+                await self._send_long(store, message, size)
+            else:
+                await self._send_frame(store, message)
+        if self._has_turn:
+            self._has_turn = False
             self._leave()
+
+    async def _send_long(self, store: ThreadedStore, block: LongBlock, size: int) -> None:
+        while not (block.is_ended or self.is_choked):
+            offset = block.offset
+            stretch = await self._read_on(store, block, self._room.share_bytes)
+            if stretch is None:
+                await self._send_frame(store, Missing([block.id]))
+                return
+            for part in parts(block.id, len(block), offset, stretch, size):
+                if self.is_choked:
+                    break
+                await self._send_frame(store, part)
+
+    async def _send_frame(self, store: ThreadedStore, message: Blocks | Part | Missing) -> None:
+        if not self._has_turn:
+            await self._enter()
+        await self._put(await self._compressed(store, message))
+        self._has_turn = False  # it ends when the frame has been written
 
     async def _enter(self) -> None:
         self._turns.append(await self._turnstile.enter())
+        self._has_turn = True
 
     def _leave(self) -> None:
         self._turnstile.leave(self._turns.popleft())
@@ -159,8 +181,17 @@ class Serving:
         return packed if self._compressing.is_worthwhile(packed.length, len(packed.data)) else message
 
     @staticmethod
-    async def _read(store: ThreadedStore, ids: Sequence[BlockId]) -> Sequence[Payload | None]:
+    async def _read(
+        store: ThreadedStore, ids: Sequence[BlockId], whole_bytes: int
+    ) -> Sequence[Payload | LongBlock | None]:
         try:
-            return await store.read(ids)
+            return await store.read(ids, whole_bytes)
         except StoreError:
             return [None] * len(ids)  # the peer may find them elsewhere; whoever writes will say what is wrong here
+
+    @staticmethod
+    async def _read_on(store: ThreadedStore, block: LongBlock, count: int) -> Payload | None:
+        try:
+            return await store.read_on(block, count)
+        except StoreError:
+            return None

@@ -8,6 +8,7 @@ from weakref import ReferenceType, ref
 from p2psync.errors import RemoteProtocolError
 from p2psync.ids import BlockId
 from p2psync.store.base import Payload
+from p2psync.store.long_block import LongBlock
 from p2psync.swarm.frame_size import START_FRAME_BYTES
 from p2psync.swarm.holdings import Holdings
 from p2psync.wire import limits
@@ -140,7 +141,7 @@ class WantQueue:
         """Learn how long frames take."""
         self._dealt.frame_left(took_s)
 
-    def answered(self, payloads: Sequence[Payload | None]) -> None:
+    def answered(self, payloads: Sequence[Payload | LongBlock | None]) -> None:
         """Learn how long blocks are."""
         lengths = [len(data) for data in payloads if data is not None]
         if lengths:
@@ -170,9 +171,12 @@ class WantQueue:
 
 
 def frames(
-    ids: Sequence[BlockId], payloads: Sequence[Payload | None], limit_bytes: int
-) -> Iterator[Blocks | Part | Missing]:
-    """Put blocks, or the news that they are missing, into messages of about `limit_bytes`, in order."""
+    ids: Sequence[BlockId], payloads: Sequence[Payload | LongBlock | None], limit_bytes: int
+) -> Iterator[Blocks | Part | Missing | LongBlock]:
+    """Put blocks, or the news that they are missing, into messages of about `limit_bytes`, in order.
+
+    Blocks that were not read yet come as they are, in their place.
+    """
     missing = [id_ for id_, data in zip(ids, payloads, strict=True) if data is None]
     if missing:
         yield Missing(missing)
@@ -181,11 +185,14 @@ def frames(
     for id_, data in zip(ids, payloads, strict=True):
         if data is None:
             continue
+        if isinstance(data, LongBlock):
+            yield data
+            continue
         if batch and (batch_bytes + len(data) > limit_bytes or len(batch) == limits.BLOCKS_PER_FRAME):
             yield Blocks(batch)
             batch, batch_bytes = [], 0
         if len(data) > limit_bytes:
-            yield from _parts(id_, memoryview(data), limit_bytes)
+            yield from parts(id_, len(data), 0, data, limit_bytes)
         else:
             batch.append((id_, data))
             batch_bytes += len(data)
@@ -198,6 +205,8 @@ def carried_bytes(message: Message) -> int:
     return len(message.data) if isinstance(message, Packed) else payload_bytes(message)
 
 
-def _parts(id_: BlockId, data: memoryview, limit_bytes: int) -> Iterator[Part]:
-    for offset in range(0, len(data), limit_bytes):
-        yield Part(id_, len(data), offset, data[offset : offset + limit_bytes])
+def parts(id_: BlockId, total: int, offset: int, stretch: Payload, limit_bytes: int) -> Iterator[Part]:
+    """Put what stands at an offset of a block of `total` bytes into messages of at most `limit_bytes`."""
+    view = memoryview(stretch)
+    for start in range(0, len(view), limit_bytes):
+        yield Part(id_, total, offset + start, view[start : start + limit_bytes])

@@ -20,6 +20,8 @@ TAKERS = 40
 SEEDS = 14
 """More than a getter has links."""
 TAKING_S = 3.0
+OF_LONG_BLOCKS_BYTES = 540_000_000
+"""A file of so many bytes is cut into blocks of two megabytes and more."""
 
 
 @pytest.fixture
@@ -29,7 +31,9 @@ def folder(tmp_path):
     return tmp_path / "a"
 
 
-def test_whoever_many_take_from_stays_as_small_as_was_said(folder):
+@pytest.mark.parametrize("large_bytes", [60_000_000, OF_LONG_BLOCKS_BYTES])
+def test_whoever_many_take_from_stays_as_small_as_was_said(folder, large_bytes):
+    make_random_file(folder / "large", large_bytes, seed=2)
     with share(folder, "--max-memory", LEAST) as sharer, ExitStack() as stack:
         ready = sharer.wait_event("ready")
         keys = parse_link(ready["write_link"]).keys

@@ -54,9 +54,9 @@ class Watched(MemoryStore):
 
     reads = 0
 
-    def read_first(self, ids, enough_bytes):
+    def read_first(self, ids, enough_bytes, whole_bytes):
         self.reads += 1
-        return super().read_first(ids, enough_bytes)
+        return super().read_first(ids, enough_bytes, whole_bytes)
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ async def test_what_was_written_is_read_again_only_where_nobody_was_to_want_it(s
     below, store = stores
     store.remember(wanted=wanted)
     await store.write([block("a")])
-    assert await store.read([block("a")[0]]) == [block("a")[1]]
+    assert await store.read([block("a")[0]], 100) == [block("a")[1]]
     assert below.reads == reads
 
 
@@ -78,7 +78,7 @@ async def test_bytes_that_are_not_what_their_id_says_are_not_remembered(stores):
     _, store = stores
     store.remember(wanted=True)
     assert await store.write([(block("a")[0], b"false"), block("b")]) == [block("a")[0]]
-    assert await store.read([block("a")[0]]) == [None]
+    assert await store.read([block("a")[0]], 100) == [None]
 
 
 async def test_what_could_not_be_written_is_not_remembered():
@@ -90,7 +90,7 @@ async def test_what_could_not_be_written_is_not_remembered():
     store.remember(wanted=True)
     with pytest.raises(StoreError):
         await store.write([block("a")])
-    assert await store.read([block("a")[0]]) == [None]
+    assert await store.read([block("a")[0]], 100) == [None]
 
 
 async def test_nothing_is_remembered_when_nobody_wants_it_any_more(stores):
@@ -98,5 +98,5 @@ async def test_nothing_is_remembered_when_nobody_wants_it_any_more(stores):
     store.remember(wanted=True)
     await store.write([block("a")])
     store.remember(wanted=False)
-    await store.read([block("a")[0]])
+    await store.read([block("a")[0]], 100)
     assert below.reads == 1

@@ -11,7 +11,7 @@ from p2psync.errors import LocalProtocolError, RemoteProtocolError
 from p2psync.wire import limits
 from p2psync.wire.buffers import BufferPool
 from p2psync.wire.connection import TRANSITIONS, Connection, State, Step, next_state
-from p2psync.wire.messages import Blocks, Bye, Have, HeadOffer, Hello, Kind, Message, Part, Ping, Want
+from p2psync.wire.messages import Blocks, Bye, Have, HeadOffer, Hello, Kind, Message, Missing, Part, Ping, Want
 
 A, B = b"\xaa" * 32, b"\xbb" * 32
 UNSIZED = zstandard.ZstdCompressor(write_content_size=False).compress(bytes(64))
@@ -123,6 +123,12 @@ def test_a_new_first_part_abandons_an_unfinished_block():
     connection = ready()
     data = part(A, 4, 0, b"ab") + frame(Kind.PART, B + struct.pack(">II", 2, 0) + b"cd")
     assert feed(connection, data) == [Blocks([(B, b"cd")])]
+
+
+def test_a_block_that_is_missing_after_some_parts_may_be_sent_again():
+    connection = ready()
+    data = part(A, 4, 0, b"ab") + frame(Kind.MISSING, A) + part(A, 4, 0, b"abcd")
+    assert feed(connection, data) == [Missing([A]), Blocks([(A, b"abcd")])]
 
 
 def test_unknown_types_and_keys_are_skipped():
