@@ -29,7 +29,7 @@ class BlockStore(Protocol):
     ) -> list[Payload | LongBlock | None]:
         """Read like `read` from the beginning of `ids`, up to the block that makes it `enough_bytes`.
 
-        Of a block longer than `whole_bytes` nothing is read yet.
+        Of a block of a file that is longer than `whole_bytes` nothing is read yet.
 
         Raises:
             StoreError: The storage as a whole failed.

@@ -113,8 +113,20 @@ def test_the_first_blocks_are_read_up_to_the_one_that_makes_it_enough(make_store
     blocks = blocks_of(*contents)
     store.write(blocks)
     ids = [id_ for id_, _ in blocks] + [block_id(b"never written")]
-    got = store.read_first(ids, enough)
+    got = store.read_first(ids, enough, 100)
     assert [data and bytes(data) for data in got] == [*contents, None][:read]
+
+
+@pytest.mark.parametrize("make", ["make_memory_store", "make_folder_store", "make_file_store"])
+def test_what_is_longer_than_may_be_held_whole_is_left_to_be_read_in_stretches(make, request):
+    contents = [b"a" * 100, b"b" * 101, b"c"]
+    store = request.getfixturevalue(make)(contents)
+    blocks = blocks_of(*contents)
+    store.write(blocks)
+    short, long, *rest = store.read_first([id_ for id_, _ in blocks], 201, 100)
+    assert bytes(short) == contents[0]
+    assert (len(long), rest) == (101, [])
+    assert [long.read(60), long.read(60), long.is_ended] == [b"b" * 60, b"b" * 41, True]
 
 
 def test_wrong_bytes_are_named_and_not_kept_and_the_others_are(make_store):

@@ -4,7 +4,6 @@ import pytest
 
 from p2psync.blocks.block import block_id
 from p2psync.store.long_block import LongBlock
-from p2psync.store.memory import MemoryStore
 from tests.unit.sync.folders import sharing
 
 DATA = bytes(range(250)) * 4
@@ -67,11 +66,3 @@ def test_a_file_that_changes_while_it_is_read_is_not_completed_and_will_be_looke
         (a.root / "file").write_bytes(DATA[::-1])
         assert stretches(long)[-1] is None
         assert stale == [b"\0file"]
-
-
-def test_the_store_in_memory_keeps_to_the_same():
-    store = MemoryStore()
-    store.write([(block_id(DATA), DATA), (block_id(b"short"), b"short")])
-    ids = [block_id(b"short"), block_id(DATA), block_id(b"none")]
-    short, long, missing = store.read_first(ids, 10_000, len(DATA) - 1)
-    assert (short, b"".join(stretches(long)), missing) == (b"short", DATA, None)
