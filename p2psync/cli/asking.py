@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from p2psync.cli.tables import first_lines, limit_lines, peer_lines, sent_lines, status_lines
-from p2psync.node.control import ANSWER_S, ask_control
+from p2psync.node.control import ask_control
 from p2psync.node.peer_table import read_row
 from p2psync.store.folder_state import STATE_NAME
 
@@ -22,8 +22,8 @@ def ask(directory: Path, state_directory: Path | None, question: Mapping[str, An
         ConfigError: It does not take the question.
         StoreError: What is waited for cannot be made there.
     """
-    answer_s = None if question.get("wait") else ANSWER_S
-    answer = ask_control(state_directory or directory / STATE_NAME, question, answer_s)
+    waits = bool(question.get("wait"))
+    answer = ask_control(state_directory or directory / STATE_NAME, question, waits=waits)
     if as_json:
         sys.stdout.write(json.dumps({"event": question["command"]} | answer) + "\n")
     else:

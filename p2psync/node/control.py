@@ -5,6 +5,7 @@ Only whoever may read the state directory can connect, and who may do that has t
 
 import json
 import os
+import select
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -27,6 +28,8 @@ LAST_WORD_S = 1.0
 """An answer fits into the socket's buffer, unless whoever asked means harm."""
 ANSWER_S = 10.0
 """A process that works answers within milliseconds."""
+LOOK_S = 0.5
+"""Whoever waits for longer looks up so often: an interrupt that comes just before a system call is heard after it."""
 _LONGEST_PATH = 100
 """Bytes in a socket's address, on every system we know (Linux has 108, macOS 104)."""
 
@@ -63,13 +66,13 @@ async def serve_control(directory: Path, answer: Answering, complain: Callable[[
         (directory / SOCKET_NAME).unlink(missing_ok=True)
 
 
-def ask_control(directory: Path, question: Question, answer_s: float | None = ANSWER_S) -> Answer:
+def ask_control(directory: Path, question: Question, *, waits: bool = False) -> Answer:
     """Ask the process that is at work on a folder; blocking.
 
     Args:
         directory: Its state directory.
         question: What to ask.
-        answer_s: How long to wait for the answer; None: as long as the process lives.
+        waits: The answer may take as long as the process lives.
 
     Raises:
         UnreachableError: There is none, or it ended before it answered.
@@ -78,12 +81,14 @@ def ask_control(directory: Path, question: Question, answer_s: float | None = AN
     """
     sentence = "nothing is running for this folder: start it with share, get or sync"
     with _socket() as client:
-        client.settimeout(answer_s)
+        client.settimeout(ANSWER_S)
         try:
             with _short_path(directory) as path:
                 client.connect(path)
             sentence = "the process that is at work on this folder ended before it answered"
             client.sendall(json.dumps(question).encode() + b"\n")
+            while waits and not select.select([client], [], [], LOOK_S)[0]:
+                pass
             line = client.makefile("rb").readline()
         except TimeoutError:
             raise UnreachableError("the process that is at work on this folder does not answer") from None

@@ -1,13 +1,22 @@
+import _thread
 import json
 import os
+import platform
 import socket
 import stat
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import trio
 
 from p2psync.errors import ConfigError, PathError, StoreError, UnreachableError
 from p2psync.node.control import MAX_LINE_BYTES, SOCKET_NAME, ask_control, serve_control
+
+FUTEX = {"x86_64": 202, "aarch64": 98}[platform.machine()]
+"""The number of the system call in which threads wait for each other."""
 
 
 async def echo(question):
@@ -123,6 +132,32 @@ async def test_nobody_else_may_connect(directory):
 async def test_without_a_process_the_answer_is_a_sentence(tmp_path):
     with pytest.raises(UnreachableError, match="nothing is running"):
         ask_control(tmp_path, {})
+
+
+def test_who_waits_hears_an_interrupt_that_did_not_wake_the_system_call(tmp_path):
+    """As one that comes between Python's last look for signals and the call: it is noted, and the call goes on."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(tmp_path / SOCKET_NAME))
+    listener.listen()
+
+    calls = Path(f"/proc/self/task/{threading.main_thread().native_id}/syscall")
+
+    def interrupt_once_it_waits():
+        """Interrupt whoever asks, and return what comes of it: nothing, once it has hung up."""
+        connection = listener.accept()[0]
+        with connection, connection.makefile("rb") as lines:
+            lines.readline()
+            while calls.read_text().split()[0] in {"running", str(FUTEX)}:  # or waits for Python's lock
+                time.sleep(0.01)
+            _thread.interrupt_main()
+            connection.settimeout(10)
+            return connection.recv(1)
+
+    with listener, ThreadPoolExecutor(1) as pool:
+        heard = pool.submit(interrupt_once_it_waits)
+        with pytest.raises(KeyboardInterrupt):
+            ask_control(tmp_path, {}, waits=True)
+        assert heard.result() == b""
 
 
 async def test_a_socket_that_a_killed_process_left_is_no_process_and_gives_way(tmp_path, nursery):
