@@ -175,7 +175,7 @@ def frames(
 ) -> Iterator[Blocks | Part | Missing | LongBlock]:
     """Put blocks, or the news that they are missing, into messages of about `limit_bytes`, in order.
 
-    Blocks that were not read yet come as they are, in their place.
+    Blocks that were not read yet come as they are.
     """
     missing = [id_ for id_, data in zip(ids, payloads, strict=True) if data is None]
     if missing:

@@ -10,9 +10,8 @@ from tests.sim.net import Net
 
 MIB = 1 << 20
 PATIENT_S = 4000.0
-HOSTS = 8
 SWARMS = 3
-"""In one swarm of fifty chance makes givers as slow as riders."""
+"""In a single one it happens, seldom, that givers are as slow as the faster rider."""
 
 
 async def swarm(*, reciprocal):
@@ -44,11 +43,10 @@ async def swarm(*, reciprocal):
 
 async def test_among_strangers_who_gives_is_done_before_who_does_not_and_all_are_done(autojump_clock):
     swarms = [await swarm(reciprocal=True) for _ in range(SWARMS)]
-    givers, riders = (mean(mean(each[kind]) for each in swarms) for kind in (0, 1))
-    wasted = mean(wasted for *_, wasted in swarms)
-    print(f"givers {givers:.0f} s, riders {riders:.0f} s, {wasted:.3f} copies came twice")
-    assert givers < 0.95 * riders
-    assert wasted < 0.02 * HOSTS
+    for givers, riders, wasted in swarms:
+        print(f"givers {mean(givers):.0f} s, riders {mean(riders):.0f} s, {wasted:.3f} copies came twice")
+        assert wasted < 0.02 * len(givers + riders)
+    assert mean(mean(givers) for givers, *_ in swarms) < 0.95 * mean(min(riders) for _, riders, _ in swarms)
 
 
 async def test_among_friends_all_are_done_alike(autojump_clock):

@@ -32,10 +32,10 @@ class Rotting(MemoryStore):
         return found
 
 
-async def sent(store: MemoryStore, blocks: list[bytes], room_bytes: int, last) -> list:
-    """Return all messages that wants for `blocks` are answered with, up to the first that `last` says is the last."""
+async def sent(store: MemoryStore, blocks: list[bytes], last: type) -> list:
+    """Return what wants for `blocks` are answered with where room is short, up to the first message of kind `last`."""
     store.write([(block_id(block), block) for block in blocks])
-    outbox, room = Outbox(), FrameRoom(room_bytes)
+    outbox, room = Outbox(), FrameRoom(room_bytes=1)
     limit = Throttle(Limits(), upward=True, host="")
     serving = Serving(WantQueue(Dealt(), Holdings()), outbox, Turnstile(), room, limit, pytest.fail)
     serving.hear(Want([block_id(block) for block in blocks]))
@@ -43,7 +43,7 @@ async def sent(store: MemoryStore, blocks: list[bytes], room_bytes: int, last) -
     async with trio.open_nursery() as nursery:
         nursery.start_soon(serving.run, ThreadedStore(store, trio.CapacityLimiter(1)))
         with trio.fail_after(10):
-            while not messages or not last(messages[-1]):
+            while not messages or not isinstance(messages[-1], last):
                 for message in await outbox.take():
                     messages.append(message)
                     serving.sent(message, 0, 0.0)
@@ -52,7 +52,7 @@ async def sent(store: MemoryStore, blocks: list[bytes], room_bytes: int, last) -
 
 
 async def test_a_block_is_read_and_sent_in_stretches_where_there_is_no_room_for_all_of_it():
-    *parts, rest = await sent(MemoryStore(), [LONG, SHORT], 1, lambda message: isinstance(message, Blocks))
+    *parts, rest = await sent(MemoryStore(), [LONG, SHORT], Blocks)
     assert all(isinstance(part, Part) and len(part.payload) <= MIN_FRAME_BYTES for part in parts)
     assert {(part.id, part.total) for part in parts} == {(block_id(LONG), len(LONG))}
     assert [part.offset for part in parts] == [0, MIN_FRAME_BYTES, 2 * MIN_FRAME_BYTES]
@@ -61,6 +61,6 @@ async def test_a_block_is_read_and_sent_in_stretches_where_there_is_no_room_for_
 
 
 async def test_a_block_that_turns_out_to_be_another_is_missing_before_it_is_complete():
-    *parts, missing = await sent(Rotting(), [LONG], 1, lambda message: isinstance(message, Missing))
+    *parts, missing = await sent(Rotting(), [LONG], Missing)
     assert sum(len(part.payload) for part in parts) == 2 * MIN_FRAME_BYTES
     assert missing == Missing([block_id(LONG)])
