@@ -46,7 +46,8 @@ async def test_among_strangers_who_gives_is_done_before_who_does_not_and_all_are
     for givers, riders, wasted in swarms:
         print(f"givers {mean(givers):.0f} s, riders {mean(riders):.0f} s, {wasted:.3f} copies came twice")
         assert wasted < 0.02 * len(givers + riders)
-    assert mean(mean(givers) for givers, *_ in swarms) < 0.95 * mean(min(riders) for _, riders, _ in swarms)
+    # Where all are served alike, what givers hold at first makes them faster too: 0.957 (25 swarms, deviation 0.007).
+    assert mean(mean(givers) for givers, *_ in swarms) < 0.93 * mean(min(riders) for _, riders, _ in swarms)
 
 
 async def test_among_friends_all_are_done_alike(autojump_clock):
