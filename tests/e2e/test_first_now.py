@@ -22,8 +22,7 @@ def waiting(folder, *options):
 
 def is_asking(program):
     """Say whether it has opened the one socket that it needs, to ask at once."""
-    handles = Path(f"/proc/{program.pid}/fd").iterdir()
-    return any("socket:" in os.path.realpath(handle) for handle in handles)
+    return any(handle.is_socket() for handle in Path(f"/proc/{program.pid}/fd").iterdir())
 
 
 def faster(folder):
