@@ -49,7 +49,7 @@ class IndexRecorder:
         self._new_rows: list[FileRow] = []
         self._gone: dict[bytes, None] = {}
         self._keys: list[bytes] = []
-        self._replaced: list[bytes] = []
+        self._replaced: dict[bytes, None] = {}
 
     def note(self, entry: Entry, mark: bytes, local: LocalFile | None) -> None:
         """Record what stands at a path, with its fingerprint, if the index says anything else."""
@@ -80,17 +80,17 @@ class IndexRecorder:
 
     def note_replaced(self, directory: bytes) -> None:
         """Record that a directory has become something else, which is to be noted next: all that was in it has gone."""
-        self._replaced += self._index.keys_below(directory)
+        self._replaced.update(dict.fromkeys(self._index.keys_below(directory)))
 
     def flush(self) -> None:
         """Put what has been collected into the index, but for what has gone."""
         if self._rows or self._new_rows or self._replaced:
             with self._database.transaction():
-                self._on_changes(self._keys + self._replaced)
-                self._record_gone(self._replaced)
+                self._on_changes([*self._keys, *self._replaced])
+                self._record_gone(list(self._replaced))
                 self._index.put_files(self._rows)
                 self._index.add_files(self._new_rows)
-            self._rows, self._new_rows, self._keys, self._replaced = [], [], [], []
+            self._rows, self._new_rows, self._keys, self._replaced = [], [], [], {}
 
     def flush_gone(self) -> None:
         """Take what has gone out of the index."""

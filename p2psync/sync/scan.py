@@ -147,10 +147,12 @@ class _Scan:
                     os.close(below.pop()[0])
                     continue
                 name = names.pop()
+                child = self._open_below(handle, directory, name)
+                if child is None:
+                    continue
                 path = join_path(directory, name)
+                below.append((child, path, []))
                 try:
-                    child = os.open(name, _OPEN_FLAGS | os.O_DIRECTORY, dir_fd=handle)
-                    below.append((child, path, []))
                     below[-1] = (child, path, [name for name, _ in self._scan_directory(child, path)])
                 except OSError as error:
                     self._problem(path, error)
@@ -172,18 +174,34 @@ class _Scan:
                 return  # it is a directory no more
             handle = handles.open(directory)
             # A new one, perhaps of the same inode number: nobody has watched what came into it.
-            changed = [name for name, has_changed in self._scan_directory(handle, directory) if has_changed]
-            for name in changed:
-                child = os.open(name, _OPEN_FLAGS | os.O_DIRECTORY, dir_fd=handle)
-                self.walk(child, join_path(directory, name))
+            changed = [below for below, has_changed in self._scan_directory(handle, directory) if has_changed]
+            for below in changed:
+                child = self._open_below(handle, directory, below)
+                if child is not None:
+                    self.walk(child, join_path(directory, below))
         except FileNotFoundError:  # it has gone, and perhaps what it stood in: what is left of the way to it says so
             if name:
-                self._recorder.note_gone(entry_key(parent, name))
+                self._note_gone(parent, name)
                 self._look_into(handles, parent)
         except PathError:  # what it stood in has become something else
             self._look_into(handles, parent)
         except OSError as error:
             self._problem(directory, error)
+
+    def _open_below(self, handle: int, directory: bytes, name: bytes) -> int | None:
+        """Open a directory that was seen in another; return None where that cannot be done any more."""
+        try:
+            return os.open(name, _OPEN_FLAGS | os.O_DIRECTORY, dir_fd=handle)
+        except FileNotFoundError:
+            self._note_gone(directory, name)
+        except OSError as error:
+            self._problem(join_path(directory, name), error)
+        return None
+
+    def _note_gone(self, directory: bytes, name: bytes) -> None:
+        """Record that something has gone which this very scan may have seen."""
+        self._recorder.flush()
+        self._recorder.note_gone(entry_key(directory, name))
 
     def finish(self) -> None:
         """Record what has been collected."""

@@ -207,6 +207,21 @@ def test_what_takes_a_files_place_just_before_it_is_read_is_no_file(kind, a):
     assert [entry.kind for entry in entries(a).values()] == [expected[kind] for _ in range(kind in expected)]
 
 
+@pytest.mark.parametrize(("name", "only"), [("build", [b"D"]), ("of a moment", None)])
+def test_a_directory_that_goes_just_before_it_is_opened_takes_nothing_else_along(name, only, a):
+    for path in ("build", "D"):
+        (a.root / path).mkdir()
+        (a.root / path / "file").write_bytes(b"precious")
+    a.publish()
+    (a.root / "D" / name).mkdir()
+    (a.root / "D/new").write_bytes(b"new")
+    Meddler.before_opening(name, (a.root / "D" / name).rmdir)
+    a.publish(only=only)
+    found = {path for path, entry in entries(a).items() if entry.kind is not Kind.TOMBSTONE}
+    assert found == {b"D", b"D/file", b"D/new", b"build", b"build/file"}
+    assert not a.report.problems
+
+
 def test_what_is_neither_file_nor_directory_nor_link_is_said_and_left_out(a):
     os.mkfifo(a.root / "fifo")
     listener = socket.socket(socket.AF_UNIX)
