@@ -16,10 +16,17 @@ if TYPE_CHECKING:
     from p2psync.node.timetable import Timetable
     from p2psync.sync.follower import PullOptions
 
+
+def _read_path(text: str) -> Path:
+    if not text:  # which Path takes for the current directory: a variable that is not set would share that
+        raise typer.BadParameter("it is empty; the current directory is '.'")
+    return Path(text)
+
+
 # Whether a folder can be used is found out when it is: we say it better, and with the right exit code.
-Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The folder.", readable=False)]
+Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The folder.", parser=_read_path)]
 Target = Annotated[
-    Path, typer.Argument(metavar="DIR", help="Where to fetch it to; made if there is none.", readable=False)
+    Path, typer.Argument(metavar="DIR", help="Where to fetch it to; made if there is none.", parser=_read_path)
 ]
 Link = Annotated[str, typer.Argument(metavar="LINK", help="The link that 'share' printed, in quotes.")]
 Trackers = Annotated[
@@ -76,7 +83,8 @@ NoLimitLan = Annotated[
     bool, typer.Option("--no-limit-lan", help="Limits leave out peers at private addresses; else they hold for all.")
 ]
 StateDir = Annotated[
-    Path | None, typer.Option("--state-dir", metavar="DIR", help="Keep p2psync's state here, not in the folder.")
+    Path | None,
+    typer.Option("--state-dir", metavar="DIR", help="Keep p2psync's state here, not in the folder.", parser=_read_path),
 ]
 Background = Annotated[bool, typer.Option("--background", help="Leave processor and disk to whatever else wants them.")]
 MaxMemory = Annotated[

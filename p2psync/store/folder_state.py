@@ -50,9 +50,11 @@ class FolderState:
             create: Whether the folder itself is made if it does not exist.
 
         Raises:
-            ConfigError: There is no such folder, or another p2psync is at work on it.
+            ConfigError: There is no such folder, another p2psync is at work on it, or its state, which holds keys,
+                would be a part of it.
             StoreError: It is not a folder, or cannot be read or written.
         """
+        _check_apart(root, state_directory)
         try:
             if create:
                 root.mkdir(parents=True, exist_ok=True)
@@ -84,6 +86,17 @@ class FolderState:
             self.staging.close()
         self.database.close()
         os.close(self._lock)
+
+
+def _check_apart(root: Path, state_directory: Path | None) -> None:
+    """Refuse to treat state as content: whoever reads the folder would get the key to write it."""
+    place = root.resolve()
+    if place.name == STATE_NAME:
+        raise ConfigError(f"{str(root)!r} is p2psync's own, with the keys of a folder: name the folder that it is in")
+    if state_directory is not None:
+        state = state_directory.resolve()
+        if state != place / STATE_NAME and state.is_relative_to(place):
+            raise ConfigError(f"the state directory {str(state_directory)!r} is inside the folder: name one elsewhere")
 
 
 def _open_database(directory: Path) -> tuple[Database, bool]:

@@ -198,6 +198,26 @@ def test_a_file_where_the_folder_should_go_is_refused_and_kept(ready, tmp_path):
     assert (tmp_path / "file").read_bytes() == b"precious"
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("share", ""),
+        ("get", "LINK", ""),
+        ("share", ".", "--state-dir", ""),
+        ("share", ".", "--state-dir", "state"),
+        ("share", ".", "--state-dir", "."),
+        ("share", ".p2psync"),
+    ],
+    ids=" ".join,
+)
+def test_no_directory_that_would_give_the_keys_away_or_was_never_named_is_shared(ready, tmp_path, command, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".p2psync").mkdir()
+    done = ask(*(ready["link"] if word == "LINK" else word for word in command), "--json")
+    assert_refused(done, 2)
+    assert [path.name for path in tmp_path.rglob("*")] == [".p2psync"]
+
+
 @pytest.mark.parametrize("mode", [0, 0o111, 0o333])
 def test_a_folder_that_may_not_be_read_is_refused(tmp_path, mode):
     make_random_tree(tmp_path / "a", 3, seed=1)
