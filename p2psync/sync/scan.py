@@ -16,6 +16,7 @@ from p2psync.sync.fingerprint import UNSETTLED, fingerprint, is_settled, settled
 from p2psync.sync.hashing import FileHasher
 from p2psync.sync.moved import LEAST_BYTES, moved_from
 from p2psync.sync.paths import STATE_DIRECTORY
+from p2psync.sync.presence import check_is_there
 from p2psync.sync.record import IndexRecorder, clamped_mtime_ns
 
 _OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -88,7 +89,7 @@ def scan_folder(
         only: Paths of the directories in which something has changed, if that is known; nothing else is looked at.
 
     Raises:
-        StoreError: The folder itself cannot be read, or the index not written.
+        StoreError: The folder itself cannot be read, its disk seems not to be mounted, or the index is not written.
     """
     with ThreadPoolExecutor(_HASH_THREADS) as pool:
         scan = _Scan(folder, policy, pool, progress)
@@ -97,6 +98,7 @@ def scan_folder(
         except OSError as error:
             raise store_error(error, f"cannot read the folder {str(folder.root)!r}") from None
         try:
+            check_is_there(folder, handle)
             if only is None:
                 scan.walk(handle)
             else:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from p2psync.errors import StoreError
 from p2psync.manifest.entry import Entry, Kind
 from p2psync.manifest.version import parse_version
 from tests.unit.sync.folders import DEVICE, following, sharing, tree
@@ -78,6 +79,25 @@ def test_a_folder_that_is_emptied_is_published_as_empty(a):
     published = a.publish()
     assert published.manifest.files == 0
     assert {entry.kind for entry in entries(a).values()} == {Kind.TOMBSTONE}
+
+
+def test_the_empty_place_of_a_disk_that_is_gone_is_not_published_but_what_another_directory_holds_is(a):
+    (a.root / "file").write_bytes(b"content")
+    a.publish()
+    away = a.root.rename(a.root.with_name("disk"))
+    a.root.mkdir()
+    for only in (None, [b""]):
+        with pytest.raises(StoreError, match="is its disk mounted"):
+            a.publish(only=only)
+    a.root.rmdir()
+    away.rename(a.root)
+    assert a.publish() is None
+    a.root.rename(away)
+    a.root.mkdir()
+    (a.root / "restored").write_bytes(b"from elsewhere")
+    assert a.publish().manifest.files == 1
+    (a.root / "restored").unlink()
+    assert a.publish().manifest.files == 0
 
 
 def test_versions_count_the_heads_that_changed_a_path_through_deletion_and_return(a):
