@@ -6,7 +6,7 @@ from p2psync.blocks.block import block_id, split_ids
 from p2psync.chunking import LARGEST_CUT, SMALLEST_CUT, choose_cut, iter_chunk_lengths, largest_chunk
 from p2psync.manifest.entry import Entry, Kind
 from p2psync.store.index import FileIndex, block_lengths
-from p2psync.sync.fingerprint import fingerprint, is_same_object, is_settled
+from p2psync.sync.fingerprint import CLOCK_TICK_NS, fingerprint, is_same_object, is_settled, looks_like
 from p2psync.sync.record import clamped_mtime_ns
 
 LEAST_BYTES = 8 << 20
@@ -14,12 +14,19 @@ LEAST_BYTES = 8 << 20
 _SAMPLES = 8
 
 
-def moved_from(file: int, status: os.stat_result, index: FileIndex, gear_seed: int) -> Entry | None:
+def moved_from(file: int, status: os.stat_result, directory: int, index: FileIndex, gear_seed: int) -> Entry | None:
     """Return the entry, under its old name, of an open file that the index knows; None where there is none.
 
-    It is known by its first block, its inode, size and mtime, and some more blocks are read as a sample. ctime tells
-    nothing here, as renaming changes it. Should it be wrong all the same, the blocks that are not there are missed when
-    they are asked for, and then the file is read.
+    It is known by its first block, its inode, size and mtime, and some more blocks are read as a sample. Renaming
+    changes ctime, but at the same time the mtime of the directory: what came after that was an edit. Should it be wrong
+    all the same, the blocks that are not there are missed when they are asked for, and then the file is read.
+
+    Args:
+        file: Its descriptor.
+        status: How it looks.
+        directory: The descriptor of the directory that it is in.
+        index: What is known.
+        gear_seed: `FolderKeys.gear_seed`.
     """
     head = os.pread(file, largest_chunk(LARGEST_CUT), 0)
     likely = choose_cut(status.st_size)
@@ -32,10 +39,17 @@ def moved_from(file: int, status: os.stat_result, index: FileIndex, gear_seed: i
             local = index.file_at(place.key) if not place.staged and not place.slot else None
             if local is None or not is_settled(local.fingerprint):
                 continue
-            same = is_same_object(local.fingerprint, fingerprint(status)) and _has_looks(local.entry, status)
-            if same and _has_samples(file, local.entry):
+            now = fingerprint(status)
+            same = is_same_object(local.fingerprint, now) and _has_looks(local.entry, status)
+            rests = looks_like(local.fingerprint, now) or _rests_since_it_came(status, directory)
+            if same and rests and _has_samples(file, local.entry):
                 return local.entry
     return None
+
+
+def _rests_since_it_came(status: os.stat_result, directory: int) -> bool:
+    """Say whether the file was last touched when, or before, its directory last got or lost a name."""
+    return status.st_ctime_ns <= os.fstat(directory).st_mtime_ns + CLOCK_TICK_NS
 
 
 def _has_looks(entry: Entry, status: os.stat_result) -> bool:

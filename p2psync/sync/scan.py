@@ -317,7 +317,7 @@ class _Scan:
                 self.report.unsettled.add(directory)
                 return None, before
             self._reading = file, before
-            cut, ids, lengths = self._blocks(file, before, entry_key(directory, name), local)
+            cut, ids, lengths = self._blocks(file, before, handle, entry_key(directory, name), local)
             self._check_at_rest()
         except _ChangingError:
             # Being written to. What is published stays what it was, until a scan finds the file at rest.
@@ -346,12 +346,12 @@ class _Scan:
                 raise _ChangingError
 
     def _blocks(
-        self, file: int, status: os.stat_result, key: bytes, local: LocalFile | None
+        self, file: int, status: os.stat_result, directory: int, key: bytes, local: LocalFile | None
     ) -> tuple[int, bytes, bytes]:
         """Return (cut, packed ids, packed lengths) of an open file."""
         before = local.entry if local is not None and local.entry.kind is Kind.FILE else None
         if before is None and status.st_size >= LEAST_BYTES:
-            known = moved_from(file, status, self._index, self._policy.gear_seed)
+            known = moved_from(file, status, directory, self._index, self._policy.gear_seed)
             if known is not None:
                 return known.cut, known.ids, known.lengths
         cut = self._cut(key, status.st_size, before)
@@ -370,5 +370,9 @@ class _Scan:
         return choose_cut(size_bytes, current)
 
     def _problem(self, path: bytes, problem: OSError | str) -> None:
-        reason = problem if isinstance(problem, str) else f"cannot be read ({problem.strerror}): left out"
+        reason = (
+            problem
+            if isinstance(problem, str)
+            else f"cannot be read ({problem.strerror}): left out"
+        )
         self.report.problems.append(PathError(path, reason))

@@ -93,6 +93,20 @@ def test_a_file_of_the_same_looks_with_other_content_is_read(at, a):
     assert a.report.hashed_bytes == SIZE
 
 
+def test_a_file_that_was_edited_after_it_was_renamed_and_got_its_time_back_is_read(a):
+    path = a.root / "moved"
+    (a.root / "d" / "file").rename(path)
+    before = path.stat()
+    while clock_ns() - before.st_ctime_ns <= 2 * CLOCK_TICK_NS:
+        pass
+    with path.open("r+b") as file:
+        file.seek(SIZE // 2 + 100_000)
+        file.write(b"between two of the samples")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    a.publish()
+    assert a.report.hashed_bytes == SIZE
+
+
 def test_another_file_of_the_same_content_is_read(a):
     (a.root / "copy").write_bytes(noise(1))
     a.publish()
