@@ -373,6 +373,6 @@ class _Scan:
         reason = (
             problem
             if isinstance(problem, str)
-            else f"cannot be read ({problem.strerror}): left out"
+            else f"cannot be read ({problem.strerror}): left out, or as it was when it was read last"
         )
         self.report.problems.append(PathError(path, reason))
