@@ -117,6 +117,11 @@ class FileIndex:
             ]
         return keys
 
+    def tombstones(self, *, beyond: int) -> list[bytes]:
+        """Return the keys of all tombstones but the newest so many, by the age of their rows."""
+        sql = "SELECT key FROM files WHERE kind = ? ORDER BY id DESC LIMIT -1 OFFSET ?"
+        return [key for (key,) in self._database.rows(sql, (Kind.TOMBSTONE, beyond))]
+
     def directories(self) -> list[bytes]:
         """Return the paths of all directories."""
         rows = self._database.rows("SELECT key FROM files WHERE kind = ?", (Kind.DIRECTORY,))

@@ -13,6 +13,8 @@ BATCH = 1000
 """Changed paths a transaction: enough to make its cost vanish, few enough to hold in memory."""
 MOST_GONE = 50_000
 """Gone paths that are kept for the end of the scan: what they were is still known when it turns up elsewhere."""
+MOST_TOMBSTONES = 10_000
+"""Deleted paths that are remembered: without an end, a folder in which temporary files come and go only grows."""
 
 
 class IndexRecorder:
@@ -99,6 +101,15 @@ class IndexRecorder:
                 self._on_changes(self._gone)
                 self._record_gone(list(self._gone))
             self._gone = {}
+
+    def forget_tombstones(self) -> None:
+        """Forget deleted paths where they are too many, those first that the index got first."""
+        keys = self._index.tombstones(beyond=MOST_TOMBSTONES) if self._keeps_tombstones else []
+        for at in range(0, len(keys), BATCH):
+            some = keys[at : at + BATCH]
+            with self._database.transaction():
+                self._on_changes(some)
+                self._index.remove_files(some)
 
     def _count(self, entry: Entry) -> None:
         self.changed += 1

@@ -104,7 +104,7 @@ def scan_folder(
             else:
                 os.close(handle)
                 scan.look_into(only)
-            scan.finish()
+            scan.finish(whole=only is None)
         finally:
             scan.close()
     return scan.report
@@ -205,10 +205,12 @@ class _Scan:
         self._recorder.flush()
         self._recorder.note_gone(entry_key(directory, name))
 
-    def finish(self) -> None:
-        """Record what has been collected."""
+    def finish(self, *, whole: bool) -> None:
+        """Record what has been collected; once everything has been looked at, forget what went long ago."""
         self._recorder.flush()
         self._recorder.flush_gone()
+        if whole:
+            self._recorder.forget_tombstones()
         self.report.changed = self._recorder.changed
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import shutil
 import socket
 import sys
 import tracemalloc
@@ -12,6 +13,7 @@ import pytest
 from p2psync.errors import StoreError
 from p2psync.manifest.entry import Entry, Kind
 from p2psync.manifest.version import parse_version
+from p2psync.sync.record import MOST_TOMBSTONES
 from tests.unit.sync.folders import DEVICE, following, sharing, tree
 
 PREFIX = DEVICE[:8]
@@ -130,6 +132,27 @@ def test_a_tree_that_is_deleted_leaves_a_tombstone_for_each_path(a):
     a.publish()
     gone = {path for path, entry in entries(a).items() if entry.kind is Kind.TOMBSTONE}
     assert gone == {b"d", b"d/e", b"d/e/f", b"d/e/f/file"}
+
+
+async def test_of_very_many_deleted_paths_the_newest_are_remembered(a, tmp_path):
+    (a.root / "file").write_bytes(b"stays")
+    a.publish()
+    for generation in ("first", "second"):
+        (a.root / generation).mkdir()
+        for number in range(MOST_TOMBSTONES - 1):
+            (a.root / generation / str(number)).touch()
+        a.publish()
+        with following(tmp_path / "b", a.swarm) as b:
+            await b.get()
+            shutil.rmtree(a.root / generation)
+            published = a.publish()
+            assert (await b.get()).problems == ()
+            assert set(tree(b.root)) == {b"file"}
+    gone = {path for path, entry in entries(a).items() if entry.kind is Kind.TOMBSTONE}
+    assert len(gone) == MOST_TOMBSTONES
+    assert sum(path.startswith(b"second") for path in gone) == MOST_TOMBSTONES
+    assert published.manifest.files == 1
+    assert a.publish() is None
 
 
 def test_a_directory_that_becomes_a_file_and_a_directory_again_keeps_its_paths_apart(a):
