@@ -187,12 +187,15 @@ class Downloads:
             RemoteProtocolError: Too many that nobody asked for.
         """
         expected = self._requests.received(link.number, [id_ for id_, _ in message.blocks], trio.current_time())
+        asked_bytes = unasked_bytes = 0
         for (id_, data), is_expected in zip(message.blocks, expected, strict=True):
             if is_expected:
                 self._intake.put(link, id_, data)
+                asked_bytes += len(data)
             else:
-                self._count_unasked(link, len(data))
+                unasked_bytes += len(data)
         self._send()
+        self._count_unasked(link, asked_bytes, unasked_bytes)  # last: what came beside it is asked of nobody else
 
     def heard_missing(self, link: Link, message: Missing) -> None:
         """A peer lacks blocks it was asked for."""
@@ -242,8 +245,9 @@ class Downloads:
             if isinstance(message, Want):
                 self._wake()
 
-    def _count_unasked(self, link: Link, size: int) -> None:
-        self.wasted_bytes += size
-        self._unasked_bytes[link.number] += size
-        if self._unasked_bytes[link.number] > limits.MAX_UNASKED_BYTES:
+    def _count_unasked(self, link: Link, asked_bytes: int, unasked_bytes: int) -> None:
+        self.wasted_bytes += unasked_bytes
+        beyond = self._unasked_bytes[link.number] + unasked_bytes - asked_bytes
+        self._unasked_bytes[link.number] = max(0, beyond)
+        if beyond > limits.MAX_UNASKED_BYTES:
             raise RemoteProtocolError("it keeps sending blocks that nobody asked for")

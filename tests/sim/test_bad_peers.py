@@ -6,6 +6,7 @@ import trio
 from p2psync.ids import PeerAddress
 from p2psync.swarm.peers import BUSY_RETRY_S, JITTER
 from p2psync.swarm.statistics import LinkDown
+from p2psync.wire import limits
 from tests.sim import raw_peer
 from tests.sim.hosts import MadeUpFolder, ScriptedHost, SimPeer, all_get, make_folder, running
 from tests.sim.net import Host, Net
@@ -373,6 +374,23 @@ async def test_too_many_wishes_end_the_link(autojump_clock, net, folder):
     async with running(seed, greedy):
         await trio.sleep(1)
         assert "wanted at once" in endings(seed, greedy)[0]
+
+
+async def test_what_comes_beside_junk_for_which_the_link_ends_is_not_lost(autojump_clock, net):
+    folder = make_folder([64 << 10] * 64)
+
+    async def flood(peer: RawPeer) -> None:
+        await claim_everything(peer, folder)
+        wanted = await peer.read_wanted()
+        while len(folder.blocks[wanted[0]]) != 64 << 10:  # the root, then pages
+            await peer.send_blocks([(id_, folder.blocks[id_]) for id_ in wanted])
+            wanted = await peer.read_wanted()
+        for _ in range(limits.MAX_UNASKED_BYTES // (MIB - 200_000)):
+            await peer.send_blocks([(bytes(32), bytes(MIB - 200_000))])
+        await peer.send_blocks([(bytes(32), bytes(MIB - 200_000)), (wanted[0], folder.blocks[wanted[0]])])
+
+    getter, bad = await get_beside(net, folder, flood, within_s=60)
+    assert "it keeps sending blocks that nobody asked for" in endings(getter, bad)
 
 
 @pytest.mark.parametrize(("reason", "least", "most"), [(b"busy", 2, 2), (b"closing", 4, 99)])
