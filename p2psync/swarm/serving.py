@@ -164,6 +164,7 @@ class Serving:
                 await self._outbox.wait_idle()
                 for message in self._notice.all_left():
                     self._send(message)
+                continue  # what was heard meanwhile has not been looked at
             self._wanted = trio.Event()
             with trio.move_on_after(rest_s):
                 await self._wanted.wait()
