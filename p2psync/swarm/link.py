@@ -271,8 +271,9 @@ class Link:
                     await self._write([*parting, Bye(reason)])
             except (P2PSyncError, trio.BrokenResourceError, trio.ClosedResourceError):
                 pass  # it is gone already, or never was up: nobody to tell
-            self._connection.forget()
-            await self._stream.aclose()
+            finally:  # also when time is up
+                self._connection.forget()
+                await self._stream.aclose()
 
     async def _guard(self, loop: Callable[..., Awaitable[None]], *args: object) -> None:
         try:
