@@ -52,7 +52,7 @@ async def connect(address: PeerAddress) -> trio.SocketStream:
             stream = await trio.open_tcp_stream(address.host, address.port)
     except trio.TooSlowError:
         raise UnreachableError(f"{address} does not answer") from None
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter from names that no DNS can hold
         raise UnreachableError(f"{address} cannot be reached: {_reason(error)}") from error
     watch_for_dead_network(stream)
     return stream

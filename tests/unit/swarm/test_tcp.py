@@ -100,6 +100,12 @@ async def test_where_nobody_listens_is_unreachable_and_says_why():
         await connect(address)
 
 
+@pytest.mark.parametrize("host", ["a..b", "x" * 64, "\udc80"])
+async def test_a_name_that_cannot_be_looked_up_is_unreachable(host):
+    with pytest.raises(UnreachableError, match="cannot be reached"):
+        await connect(PeerAddress(host, 1))
+
+
 async def test_a_dead_network_is_noticed_by_either_end():
     listeners = await open_listeners(PeerAddress("127.0.0.1", 0))
     dialled = await connect(reachable_addresses(listeners)[0])
