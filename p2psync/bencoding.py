@@ -14,6 +14,9 @@ from p2psync.errors import P2PSyncError, RemoteProtocolError
 
 Value: TypeAlias = "int | bytes | list[Value] | dict[bytes, Value]"
 
+_SHOWN_KEY_BYTES = 40
+"""What a refusal repeats of a key: refusals are logged, shown and kept, and the key is a stranger's."""
+
 
 class _Decoder(bencodepy.BencodeDecoder):  # type: ignore[misc]
     def __init__(self) -> None:
@@ -124,4 +127,5 @@ class Fields:
         return key in self._fields
 
     def _refusal(self, key: bytes, what: str) -> P2PSyncError:
-        return self._blame(f"{self._of}: {key.decode('ascii', 'backslashreplace')} {what}")
+        shown = key[:_SHOWN_KEY_BYTES].decode("ascii", "backslashreplace")
+        return self._blame(f"{self._of}: {shown} {what}")

@@ -20,6 +20,9 @@ BUSY_RETRY_S = 30.0
 MAX_ADDRESSES = 2_000
 """A tracker can name any number; more addresses than this find nobody new."""
 
+MAX_BANS = 1_000
+"""Devices, and as many addresses: a member can make itself new ones for ever, and each is kept and shown."""
+
 MAX_HEARSAY = 200
 """Addresses that one peer told us of and that never worked: four of its messages. Beyond that it is not listened to."""
 HEARSAY_TRIES = 3
@@ -52,7 +55,7 @@ class AddressRecord:
 
 
 class PeerBook:
-    """All addresses of one swarm, and its bans, which last as long as the program.
+    """All addresses of one swarm, and its latest bans, which last as long as the program.
 
     The first of every list are dialled first, and the last of long lists make room: whoever names thousands of dead
     addresses does not hide the few that others name. What peers tell comes after all else, and is not tried for long.
@@ -62,7 +65,7 @@ class PeerBook:
         self._rng = rng
         self._records: dict[PeerAddress, AddressRecord] = {}
         self._banned_devices: dict[DeviceId, str] = {}
-        self._banned_addresses: set[PeerAddress] = set()
+        self._banned_addresses: dict[PeerAddress, None] = {}
 
     @property
     def bans(self) -> dict[DeviceId, str]:
@@ -152,13 +155,16 @@ class PeerBook:
     def ban(self, device: DeviceId, address: PeerAddress | None, reason: str) -> None:
         """Never link with this device again, nor dial this address."""
         self._banned_devices[device] = reason
+        if len(self._banned_devices) > MAX_BANS:
+            del self._banned_devices[next(iter(self._banned_devices))]
         if address is not None:
-            self._banned_addresses.add(address)
-            self._records.pop(address, None)
+            self.forget(address)
 
     def forget(self, address: PeerAddress) -> None:
         """An address is our own, or leads to somebody banned: never dial it again."""
-        self._banned_addresses.add(address)
+        self._banned_addresses[address] = None
+        if len(self._banned_addresses) > MAX_BANS:
+            del self._banned_addresses[next(iter(self._banned_addresses))]
         self._records.pop(address, None)
 
     def _make_room(self) -> None:

@@ -207,6 +207,12 @@ def test_fields_that_are_not_known_are_named_and_refused():
         fields(a=1, b=2).refuse_others({b"a"})
 
 
+def test_a_refusal_does_not_repeat_a_key_of_any_length():
+    with pytest.raises(RemoteProtocolError) as caught:
+        bencoding.Fields({b"\xff" * 65_536: 0}, of="thing").refuse_others({b"a"})
+    assert len(str(caught.value)) < 300
+
+
 def test_a_key_says_whether_it_is_there():
     assert b"a" in fields(a=1)
     assert b"b" not in fields(a=1)

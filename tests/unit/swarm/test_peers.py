@@ -9,6 +9,7 @@ from p2psync.swarm.peers import (
     HEARSAY_TRIES,
     JITTER,
     MAX_ADDRESSES,
+    MAX_BANS,
     MAX_HEARSAY,
     MAX_RETRY_S,
     RESERVED_DIALS,
@@ -103,6 +104,16 @@ def test_a_banned_address_does_not_come_back():
     assert peers.due(1e9, []) == []
     assert peers.is_banned(DEVICE)
     assert peers.bans == {DEVICE: "it lies"}
+
+
+def test_the_latest_bans_are_remembered():
+    peers = book()
+    for number in range(MAX_BANS + 1):
+        peers.ban(b"%032d" % number, PeerAddress("here", number + 1), "it lies")
+    assert len(peers.bans) == MAX_BANS
+    assert not peers.is_banned(b"%032d" % 0)
+    peers.add([PeerAddress("here", 1), PeerAddress("here", 2)], 1.0)
+    assert peers.due(1e9, []) == [PeerAddress("here", 1)]
 
 
 def test_our_own_address_does_not_come_back():
