@@ -58,7 +58,8 @@ class PeerBook:
     """All addresses of one swarm, and its latest bans, which last as long as the program.
 
     The first of every list are dialled first, and the last of long lists make room: whoever names thousands of dead
-    addresses does not hide the few that others name. What peers tell comes after all else, and is not tried for long.
+    addresses does not hide the few that others name. Every other dial is to whoever has been due for longest instead:
+    the first of a list, if dead, do not hide the rest. What peers tell comes after all else, and is not tried for long.
     """
 
     def __init__(self, rng: random.Random) -> None:
@@ -66,6 +67,7 @@ class PeerBook:
         self._records: dict[PeerAddress, AddressRecord] = {}
         self._banned_devices: dict[DeviceId, str] = {}
         self._banned_addresses: dict[PeerAddress, None] = {}
+        self._by_age = False  # whether the next dial is to whoever has been due for longest
 
     @property
     def bans(self) -> dict[DeviceId, str]:
@@ -114,18 +116,25 @@ class PeerBook:
             room: How many may be dialled.
         """
         known = set(linked)
-        due = sorted(
-            (record.told_by is not None, record.rank, address)
+        due = [
+            (address, record)
             for address, record in self._records.items()
             if not record.busy and record.next_try <= now and record.device not in known
-        )
-        reliable = [address for is_hearsay, _, address in due if not is_hearsay][:room]
-        hearsay = [address for is_hearsay, _, address in due if is_hearsay]
+        ]
+        reliable = self._in_turn([each for each in due if each[1].told_by is None])[:room]
+        hearsay = self._in_turn([each for each in due if each[1].told_by is not None])
         return reliable + hearsay[: max(0, room - RESERVED_DIALS - len(reliable))]
+
+    def _in_turn(self, due: list[tuple[PeerAddress, AddressRecord]]) -> list[PeerAddress]:
+        by_rank = sorted(due, key=lambda each: (each[1].rank, each[0]))
+        by_age = sorted(due, key=lambda each: (each[1].next_try, each[1].rank, each[0]))
+        first, second = (by_age, by_rank) if self._by_age else (by_rank, by_age)
+        return list(dict.fromkeys(address for pair in zip(first, second, strict=True) for address, _ in pair))
 
     def dialling(self, address: PeerAddress) -> None:
         """An address is being dialled."""
         self._change(address, busy=True)
+        self._by_age = not self._by_age
 
     def linked(self, address: PeerAddress, device: DeviceId) -> None:
         """A link is up to whoever is at an address."""

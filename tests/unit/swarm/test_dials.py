@@ -59,3 +59,21 @@ def test_what_is_due_and_not_dialled_wakes_nobody_and_what_will_be_due_does():
 def test_what_peers_told_is_dialled_too_where_few_links_are_wanted_but_never_fills_all_dials():
     made = dials(100, wanted=5, hearsay=True)
     assert [len(made.begin(step * PROMPT_S, [])) for step in range(3)] == [5, MAX_DIALS - RESERVED_DIALS - 5, 0]
+
+
+def test_dead_addresses_before_a_live_one_in_a_list_do_not_hide_it():
+    book = PeerBook(random.Random(0))
+    *dead, live = [PeerAddress("x", number) for number in range(1, 102)]
+    book.add([*dead, live], 0.0)
+    made = Dials(book, lambda under_way: 30)
+    now, dialled, under_way = 0.0, set(), []
+    while live not in dialled and now < 300:
+        ended, under_way = [dial for dial in under_way if dial[0] <= now], [dial for dial in under_way if dial[0] > now]
+        for _, address in ended:
+            made.end(address)
+            book.failed(address, "it does not answer", now)
+        begun = made.begin(now, [])
+        dialled.update(begun)
+        under_way += [(now + 10.0, address) for address in begun]
+        now += PROMPT_S
+    assert live in dialled
