@@ -6,11 +6,9 @@ number, no answer beyond a TLS alert, and nothing that they send is ever reporte
 
 import errno
 import ssl
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
 
 import trio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -18,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from p2psync.errors import IntegrityError, LocalProtocolError, RemoteProtocolError, UnreachableError
 from p2psync.ids import PeerAddress
 from p2psync.keys import FolderKeys
+from p2psync.swarm.places import Places
 from p2psync.swarm.secure_stream import SecureStream
 from p2psync.swarm.tcp import connect, remote_host, watch_for_dead_network
 from p2psync.swarm.tls import client_context, listening_context, server_context
@@ -34,7 +33,6 @@ _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 # How a connection may end through the peer's or the network's doing.
 _PEER_IS_GONE = (RemoteProtocolError, IntegrityError, UnreachableError, trio.BrokenResourceError)
 
-Place = TypeVar("Place")
 StreamOpener = Callable[[PeerAddress], Awaitable[trio.abc.Stream]]
 
 
@@ -76,8 +74,7 @@ class Endpoint:
             half_open_limit: How many strangers may be in their handshake at a time.
         """
         self._open_stream = open_stream
-        self._half_open_limit = half_open_limit
-        self._half_open: dict[trio.CancelScope, str] = {}
+        self._half_open = Places(half_open_limit)
         self._memberships: dict[str, Membership] = {}
         self._context = listening_context(self._find_context)
 
@@ -151,21 +148,10 @@ class Endpoint:
 
     async def _is_introduced(self, stream: SecureStream, host: str) -> bool:
         """Do the handshake in one of the limited places; return False if it took too long or lost its place."""
-        self._make_room()
-        with trio.move_on_after(HANDSHAKE_S) as place:
-            self._half_open[place] = host
-            try:
-                await stream.do_handshake()
-            finally:
-                self._half_open.pop(place, None)
+        with self._half_open.take(host), trio.move_on_after(HANDSHAKE_S):
+            await stream.do_handshake()
             return True
         return False
-
-    def _make_room(self) -> None:
-        if len(self._half_open) >= self._half_open_limit:
-            dropped = choose_dropped(self._half_open.items())
-            del self._half_open[dropped]
-            dropped.cancel()
 
     def _membership_of(self, stream: SecureStream) -> Membership | None:
         for membership in self._memberships.values():
@@ -176,17 +162,3 @@ class Endpoint:
     def _find_context(self, name: str) -> ssl.SSLContext | None:
         membership = self._memberships.get(name)
         return None if membership is None else membership.server_context
-
-
-def choose_dropped(strangers: Iterable[tuple[Place, str]]) -> Place:
-    """Return who of the strangers makes room for a new one: the oldest from the host that has most of them here.
-
-    So a host that floods us displaces only itself, without a limit that many honest members behind one address meet.
-
-    Args:
-        strangers: Who, and from which host; oldest first, not empty.
-    """
-    places = list(strangers)
-    counts = Counter(host for _, host in places)
-    most = max(counts.values())
-    return next(place for place, host in places if counts[host] == most)

@@ -27,6 +27,7 @@ from p2psync.swarm.neighbours import Neighbours
 from p2psync.swarm.offer import Offer
 from p2psync.swarm.pace import Pace
 from p2psync.swarm.peers import PeerBook
+from p2psync.swarm.places import Places
 from p2psync.swarm.statistics import (
     AddressStatistics,
     LinkDown,
@@ -52,6 +53,8 @@ from p2psync.wire.messages import (
 
 TICK_S = 0.5
 """How often links are measured."""
+GREETING_LIMIT = 128
+"""Members at a time between handshake and HELLO: descriptors and TLS states for which nothing was said yet."""
 
 
 class Swarm:
@@ -73,6 +76,7 @@ class Swarm:
         self._acquaintances = Acquaintances(self._book, rng)
         self._choking = Choking(rng, enabled=context.reciprocal)
         self._heads = HeadQueue()
+        self._greeting = Places(GREETING_LIMIT)
         self.pace = Pace()
         self._head_came = trio.Event()
         self._numbers = count(1)
@@ -241,7 +245,7 @@ class Swarm:
         parting: list[Peers] = []
         self._refuse(link)
         try:
-            if not link.ending and await link.greet(self._hello()):
+            if not link.ending and await self._greets(link):
                 settle_duplicates(link, list(self._links.values()), self._context.device)
                 complete = self._announcing.offer.complete
                 if not link.ending and self._neighbours.is_full(self._known(), complete=complete):
@@ -254,6 +258,12 @@ class Swarm:
             await link.aclose(link.farewell or (Farewell.PROTOCOL if link.failure else Farewell.CLOSING), parting)
             if isinstance(link.failure, IntegrityError):
                 self._ban(link, str(link.failure))
+
+    async def _greets(self, link: Link) -> bool:
+        with self._greeting.take(link.host):
+            return await link.greet(self._hello())
+        link.close("others came before it said HELLO", Farewell.BUSY)
+        return False
 
     def _hello(self) -> Hello:
         agent, port = self._context.agent.encode(), self._context.listen_port

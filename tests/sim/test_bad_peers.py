@@ -6,6 +6,7 @@ import trio
 from p2psync.ids import PeerAddress
 from p2psync.swarm.peers import BUSY_RETRY_S, JITTER
 from p2psync.swarm.statistics import LinkDown
+from p2psync.swarm.swarm import GREETING_LIMIT
 from p2psync.wire import limits
 from tests.sim import raw_peer
 from tests.sim.hosts import MadeUpFolder, ScriptedHost, SimPeer, all_get, make_folder, running
@@ -405,3 +406,14 @@ async def test_who_has_links_enough_is_left_alone_for_half_a_minute(autojump_clo
         getter.swarm.add_addresses([full.address])
         await trio.sleep(BUSY_RETRY_S * (1 + JITTER) + 2)
         assert least <= full.dialled_by.total() <= most
+
+
+async def test_a_crowd_that_does_not_say_hello_displaces_its_oldest(autojump_clock, net, folder):
+    seed, crowd = SimPeer(net, "seed", folder), Host("crowd")
+    async with running(seed):
+        began = trio.current_time()
+        silent = [RawPeer(await net.dial(crowd, seed.address)) for _ in range(GREETING_LIMIT + 1)]
+        assert (await silent[0].read_to_end())[-1] == (raw_peer.BYE, b"d6:reason4:busye")
+        assert trio.current_time() - began < limits.HELLO_TIMEOUT_S / 2
+        assert [kind for kind, _ in await silent[1].read_to_end()] == [raw_peer.HELLO, raw_peer.BYE]
+        assert trio.current_time() - began >= limits.HELLO_TIMEOUT_S

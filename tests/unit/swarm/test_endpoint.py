@@ -7,7 +7,7 @@ from trio.testing import memory_stream_pair, wait_all_tasks_blocked
 from p2psync.errors import LocalProtocolError, RemoteProtocolError, UnreachableError
 from p2psync.ids import PeerAddress
 from p2psync.keys import keys_from_seed
-from p2psync.swarm.endpoint import HANDSHAKE_S, Endpoint, Membership, choose_dropped
+from p2psync.swarm.endpoint import HANDSHAKE_S, Endpoint, Membership
 from p2psync.swarm.tcp import open_listeners
 from p2psync.swarm.tls import device_id, load_device_key
 
@@ -206,11 +206,6 @@ async def test_a_crowd_of_strangers_displaces_its_oldest_and_keeps_no_member_out
     with trio.move_on_after(0.01) as scope:
         await crowd[1].receive_some()
     assert scope.cancelled_caught
-
-
-@pytest.mark.parametrize(("strangers", "dropped"), [("a1", 1), ("a1 b2 c3", 1), ("a1 b2 b3 c4", 2), ("b1 a2 b3 a4", 1)])
-def test_room_is_made_by_the_oldest_of_the_busiest_host(strangers, dropped):
-    assert choose_dropped([(int(word[1]), word[0]) for word in strangers.split()]) == dropped
 
 
 async def test_running_out_of_descriptors_passes(nursery, autojump_clock):
