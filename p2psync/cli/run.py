@@ -2,6 +2,7 @@
 
 import gc
 import os
+import resource
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -25,6 +26,8 @@ INTERRUPTED = 130
 SWITCH_INTERVAL_S = 0.0003
 """How long a busy worker thread may hold the interpreter while the event loop waits for it. The loop gives it away at
 every system call, so the default of 5 ms costs a third of the rate where blocks are small."""
+OPEN_FILES = 16_384
+"""Descriptors that are enough for links, strangers and files; the usual limit is for programs that use `select`."""
 _ENDINGS: list[tuple[type[P2PSyncError], str, int]] = [
     (ConfigError, "usage", 2),
     (UnreachableError, "unreachable", 3),
@@ -40,10 +43,16 @@ def run_command(work: Callable[[Callable[[Shown], None]], Awaitable[None]], *, a
     """Run `work`, which is given where to tell its events; return the exit code."""
     display = JsonDisplay() if as_json else TerminalDisplay()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    _raise_limit_of_files()
     gc.freeze()  # nothing that is imported is ever garbage: it need not be looked through
     gc.enable()
     with display:
         return trio.run(_run, work, display)
+
+
+def _raise_limit_of_files() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, OPEN_FILES)), hard))
 
 
 def tell_error(error: P2PSyncError, *, as_json: bool) -> int:

@@ -176,7 +176,10 @@ class LanSource:
     def _look(self, groups: Sequence[MulticastGroup], times: AnnounceTimes) -> None:
         """See whether networks came or went: cables are plugged in, wireless ones change."""
         before = self._networks
-        self._networks = look_at(choose_interfaces(socket.if_nameindex(), loopback=self._is_loopback))
+        try:
+            self._networks = look_at(choose_interfaces(socket.if_nameindex(), loopback=self._is_loopback))
+        except OSError:
+            return  # no descriptor is free: the next look is soon
         indexes = {network.interface for network in self._networks}
         gone = {network.interface for network in before} - indexes
         if not gone and self._networks == before:

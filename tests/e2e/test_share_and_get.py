@@ -1,6 +1,7 @@
 """The main job: one shares a folder, another gets it, and both end the same."""
 
 import os
+import resource
 
 from tests.e2e.compare import differences
 from tests.e2e.program import WITHOUT_PRIVILEGE, code_of, eventually, get, share
@@ -44,6 +45,13 @@ def test_a_thousand_small_files_arrive(tmp_path):
     with share(tmp_path / "a") as sharer, get(sharer.wait_event("ready")["link"], tmp_path / "b") as getter:
         assert getter.complete()["files"] == 1000
     assert differences(tmp_path / "a", tmp_path / "b") == []
+
+
+def test_it_takes_more_open_files_than_the_usual_limit(tmp_path):
+    (tmp_path / "a").mkdir()
+    with share(tmp_path / "a", prefix=("prlimit", "--nofile=256:4000")) as sharer:
+        sharer.wait_event("ready")
+        assert resource.prlimit(sharer.pid, resource.RLIMIT_NOFILE) == (4000, 4000)
 
 
 def test_an_empty_folder_is_shared_and_got(tmp_path):

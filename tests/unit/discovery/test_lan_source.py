@@ -1,6 +1,7 @@
 """On the loopback interface only: every source here listens on a loopback address."""
 
 import random
+import resource
 import socket
 import subprocess
 import sys
@@ -95,6 +96,21 @@ async def test_noise_on_the_port_harms_nobody(nursery, lan_port, autojump_clock)
     neighbours.start(BOB)
     await neighbours.wait_found(ALICE, BOB)
     assert set(neighbours.found[ALICE]) == {BOB}
+
+
+async def test_a_lack_of_descriptors_passes(nursery, lan_port, autojump_clock):
+    neighbours = Neighbours(nursery, lan_port)
+    neighbours.start(ALICE)
+    await trio.sleep(2)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        await trio.sleep(2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    neighbours.start(BOB)
+    with trio.fail_after(2):
+        await neighbours.wait_found(BOB, ALICE)
 
 
 async def test_two_processes_share_the_port(nursery, lan_port):
