@@ -1,10 +1,11 @@
 """Peers that worked, kept in the folder's state and tried at the next start, whoever else is gone by then."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 import trio
 
-from p2psync.errors import ConfigError
+from p2psync.errors import ConfigError, StoreError
 from p2psync.ids import PeerAddress, parse_address
 from p2psync.store.database import Database
 from p2psync.swarm.statistics import LinkStatistics
@@ -55,5 +56,6 @@ async def keep_saved(database: Database, swarm: Swarm) -> None:
         now = with_linked(saved, swarm.statistics().links)
         if now.items() ^ saved.items():
             lines = [f"{_DIALLED if reached else _ACCEPTED} {address}" for address, reached in now.items()]
-            await trio.to_thread.run_sync(database.set_note, _NOTE, "\n".join(lines).encode())
+            with suppress(StoreError):  # on a full disk it is done without
+                await trio.to_thread.run_sync(database.set_note, _NOTE, "\n".join(lines).encode())
         saved = now
