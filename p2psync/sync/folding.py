@@ -2,7 +2,8 @@
 
 import os
 
-_PROBES = (("probe-a", "PROBE-A"), ("probe-\u00e9", "probe-e\u0301"))
+_PROBES = ((b"probe-a", b"PROBE-A"), ("probe-\u00e9".encode(), "probe-e\u0301".encode()))
+"""Bytes, as all names: in some locales a name of text cannot be said to the system."""
 
 
 def folds_names(directory: int) -> bool:
@@ -10,7 +11,7 @@ def folds_names(directory: int) -> bool:
     return any(_is_same_file(directory, name, other) for name, other in _PROBES)
 
 
-def _is_same_file(directory: int, name: str, other: str) -> bool:
+def _is_same_file(directory: int, name: bytes, other: bytes) -> bool:
     os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600, dir_fd=directory))
     try:
         os.stat(other, dir_fd=directory)

@@ -207,3 +207,15 @@ def test_an_unreadable_file_is_reported_and_the_rest_is_shared(tmp_path):
         with get(link, tmp_path / "b") as getter:
             getter.complete()
     assert len(differences(tmp_path / "a", tmp_path / "b")) == 1
+
+
+def test_a_locale_that_does_not_know_the_names_changes_nothing(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/stra\u00dfe").write_bytes(b"content")
+    ascii_only = ("env", "LC_ALL=C", "PYTHONUTF8=0", "PYTHONCOERCECLOCALE=0")
+    with (
+        share(tmp_path / "a", prefix=ascii_only) as sharer,
+        get(sharer.wait_event("ready")["link"], tmp_path / "b", prefix=ascii_only) as getter,
+    ):
+        getter.complete()
+    assert differences(tmp_path / "a", tmp_path / "b") == []
