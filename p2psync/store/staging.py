@@ -20,7 +20,7 @@ from p2psync.ids import BlockId
 from p2psync.manifest.entry import Entry
 from p2psync.store.base import Payload
 from p2psync.store.database import Database
-from p2psync.store.files import make_durable, store_error
+from p2psync.store.files import make_durable, set_mode, store_error
 from p2psync.store.index import FileIndex
 from p2psync.store.resume import holds_sample, written_slots
 from p2psync.store.staged import StagedRow, StagedRows
@@ -299,6 +299,7 @@ class Staging:
             return None
         del self._resumable[row.key]
         try:
+            set_mode(b"%d" % row.number, 0o600, self._handle)  # else what it was given to take its place may bar us
             handle = self.open(row.number)
         except FileNotFoundError:
             return StagedFile(row.number, entry)

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from p2psync.blocks.block import split_ids
+from p2psync.manifest.entry import entry_key
+from p2psync.store.folder_state import FolderState
 from tests.unit.sync.folders import contents, sharing, tree
 
 
@@ -100,6 +103,25 @@ def test_files_that_their_owner_cannot_read_are_made_replaced_and_removed(a, get
     for mode in (0o000, 0o200, 0o400):
         (a.root / f"{mode:o}").write_bytes(b"22")
         (a.root / f"gone {mode:o}").unlink()
+    assert get() == {"problems": [], "additions": [], "displaced": 0}
+    assert tree(tmp_path / "b") == tree(a.root)
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o200, 0o444])
+def test_a_file_that_had_its_permissions_when_the_process_was_killed_is_taken_up_again(mode, a, get, tmp_path):
+    (a.root / "file").write_bytes(os.urandom(300_000))
+    (a.root / "file").chmod(mode)
+    a.publish()
+    entry = a.folder.index.file_at(entry_key(b"", b"file")).entry
+    blocks = split_ids(entry.ids)
+    assert len(blocks) > 1
+    killed = FolderState.open(tmp_path / "b", create=True)
+    (file,) = killed.staging.begin([entry])
+    for slot, (block, data) in enumerate(zip(blocks, a.folder.store.read(blocks), strict=True)):
+        killed.staging.await_block(block, file, slot)
+        killed.staging.write(block, data)
+    os.chmod(file.name, mode, dir_fd=killed.staging.handle)
+    killed.close()
     assert get() == {"problems": [], "additions": [], "displaced": 0}
     assert tree(tmp_path / "b") == tree(a.root)
 
