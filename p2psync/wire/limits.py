@@ -49,7 +49,7 @@ MAX_COMPLETE_ROOTS = 64
 MAX_ANNOUNCED_BITS_BYTES = 16 << 20
 """Bit sets that one peer may announce: 134 million blocks that are in pages it holds in part."""
 MAX_UNASKED_BYTES = 64 << 20
-"""Payload that nobody (any more) waits for: what a cancelled window may still bring, twice over."""
+"""Payload that nobody (any more) waits for, beyond as much as was waited for: a cancelled window, twice over."""
 
 CONTROL_BURST = 16
 """Control messages that one read may bring before the peer is slowed down: after HELLO come a handful."""
