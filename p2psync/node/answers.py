@@ -64,14 +64,15 @@ class FolderAnswers:
         """
         if question.get("command") == "first":
             return await self._first(question)
-        commands: dict[object, Callable[[Question], Answer]] = {
+        commands: dict[str, Callable[[Question], Answer]] = {
             "peers": self._peers,
             "status": self._status,
             "limit": self._limit,
         }
-        command = commands.get(question.get("command"))
+        name = question.get("command")
+        command = commands.get(name) if isinstance(name, str) else None
         if command is None:
-            raise ConfigError(f"this p2psync does not know the command {question.get('command')!r}")
+            raise ConfigError(f"this p2psync does not know the command {name!r}")
         return command(question)
 
     def peers(self) -> list[PeerRow]:

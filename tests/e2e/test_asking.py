@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from p2psync.errors import ConfigError
+from p2psync.node.control import ask_control
 from tests.e2e.program import ask, eventually, get, share
 from tests.e2e.tree import make_random_file
 
@@ -45,6 +47,16 @@ def test_a_limit_that_is_none_changes_nothing(tmp_path):
         sharer.wait_event("ready")
         assert ask("limit", tmp_path / "a", "--up", "fast").returncode == 2
         assert "send at most  3.0 MB/s" in ask("limit", tmp_path / "a").stdout
+
+
+def test_a_question_that_is_none_is_answered_and_harms_nobody(tmp_path):
+    make_random_file(tmp_path / "a/small", 10, seed=1)
+    with share(tmp_path / "a") as sharer:
+        sharer.wait_event("ready")
+        for question in ({}, {"command": "dance"}, {"command": ["peers"]}, {"command": {}}):
+            with pytest.raises(ConfigError, match="does not know the command"):
+                ask_control(tmp_path / "a/.p2psync", question)
+        assert sharer.is_running()
 
 
 def test_nothing_is_said_to_be_sent_so_many_times_while_no_size_is_known(tmp_path):
