@@ -65,18 +65,19 @@ async def _run(work: Callable[[Callable[[Shown], None]], Awaitable[None]], displ
     stopped = False
     failed: P2PSyncError | None = None
     try:
-        async with trio.open_nursery() as nursery:
+        # Around all that works: a signal that came before the first step, or a second one, would else be an error.
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async with trio.open_nursery() as nursery:
 
-            async def watch_signals() -> None:
-                nonlocal stopped
-                with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+                async def watch_signals() -> None:
+                    nonlocal stopped
                     async for _ in signals:
                         stopped = True
                         nursery.cancel_scope.cancel()
 
-            nursery.start_soon(watch_signals)
-            await work(display.show)
-            nursery.cancel_scope.cancel()
+                nursery.start_soon(watch_signals)
+                await work(display.show)
+                nursery.cancel_scope.cancel()
     except* P2PSyncError as group:
         failed = first_error(group)
     except* BrokenPipeError:  # whoever read our output is gone, and so is the use of going on
