@@ -137,14 +137,13 @@ class _Follow:
             self._done.set()
 
     def _matched(self, event: events.Matched) -> Matched:
-        numbers = self._network.swarm.totals()
         return Matched(
             root=event.root.hex(),
             files=event.files,
             bytes=event.size_bytes,
-            fetched_bytes=numbers.fetched_bytes,
+            fetched_bytes=self._folder.store.received_bytes,  # what came for heads that were left early, too
             reused_bytes=event.reused_bytes,
-            uploaded_bytes=numbers.uploaded_bytes,
+            uploaded_bytes=self._network.swarm.totals().uploaded_bytes,
             displaced=event.displaced,
             seconds=round(trio.current_time() - self._began, 3),
         )

@@ -1,5 +1,6 @@
 """The loop of a folder that follows somebody else's: learn of a head, plan, fetch, apply."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,13 +13,14 @@ from p2psync.errors import PathError
 from p2psync.ids import BlockId
 from p2psync.keys import FolderKeys
 from p2psync.manifest.entry import Kind
-from p2psync.manifest.head import Standing
+from p2psync.manifest.head import Head, Standing
 from p2psync.manifest.tree import Manifest
 from p2psync.store.folder_state import FolderState
 from p2psync.sync.apply import FolderWriter
 from p2psync.sync.asked import AskedPath
 from p2psync.sync.asks import Ask, Asks
 from p2psync.sync.choice import NOTHING, PathChoice
+from p2psync.sync.conclude import conclude, leave_off, place_batch
 from p2psync.sync.cuts import CutHints
 from p2psync.sync.events import Activity, FolderEvent, FolderProgress, Matched
 from p2psync.sync.exchange import Swarm
@@ -29,18 +31,19 @@ from p2psync.sync.paths import PathGate
 from p2psync.sync.plan import GroupPlan, Planner
 from p2psync.sync.respell import respell
 from p2psync.sync.scan import ScanPolicy, ScanReport, scan_folder
+from p2psync.sync.settled import SettledGroups
 from p2psync.sync.watch import clock_ns
 
 PAGE_BATCH = 256
 """Pages asked for at a time: some MiB."""
 PLACE_INTERVAL_S = 0.2
 """Time between looks for files that are complete: what a small file waits at most before it is in its place."""
-PLACE_BATCH = 2000
-"""Files put in their places per step: one sync of the disk and one transaction for all of them."""
 LOOK_S = 2.0
 """Whoever asks for a path is told how much is there, unless the folder's files are being copied for so long."""
 CHECKPOINT_S = 1.0
 """Time between notes of what has been written: what a crash may cost in transfer."""
+SCAN_STANDS_S = 60.0
+"""So old may be what is known of the folder's own files if no head has been reached since they were looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +94,12 @@ class Follower:
         self._options = options
         self._pull_scope = trio.CancelScope()
         self._newer = trio.Event()
+        self._is_superseded = False
+        self._scanned_at = -math.inf  # for the head that is being gone to, or one before it that was not reached
         self._writer_lock = trio.Lock()
         self._folds = False
         self._listed: PageGroups | None = None
+        self._settled = SettledGroups()
         self._problems: list[PathError] = []
         self._asks = Asks(folder)
         self._matched_at_bytes = folder.store.received_bytes
@@ -141,6 +147,7 @@ class Follower:
                 self.progress.activity = Activity.WAITING if head is None or head.provisional else Activity.MATCHED
                 await self._newer.wait()
                 self._newer = trio.Event()
+                self._is_superseded = False
                 with trio.CancelScope() as self._pull_scope:
                     await self._pull()
 
@@ -155,8 +162,14 @@ class Follower:
                 self._newer.set()
                 # What a provisional one says is right goes on being right: no need to begin anew for more of it.
                 if not same_root and not head.provisional:
-                    self._pull_scope.cancel()
+                    self._supersede()
                 self._newest.heard.set()
+
+    def _supersede(self) -> None:
+        """Leave the head that is being gone to, of which peers may hold no more what is lacking; but finish a step."""
+        self._is_superseded = True
+        if self.progress.activity in (Activity.MANIFEST, Activity.FETCHING):
+            self._pull_scope.cancel()
 
     async def _pull(self) -> None:
         head, signed = self._newest.head, self._newest.signed
@@ -172,39 +185,51 @@ class Follower:
         self._swarm.publish(signed, head.root, complete=False, provisional=head.provisional)
         # Fetched for a head that was never matched: one that was provisional, or soon followed by another.
         early_bytes = self._folder.store.received_bytes - self._matched_at_bytes
-        self.progress.activity = Activity.SCANNING
-        await trio.to_thread.run_sync(self._scan, manifest)
-        await trio.to_thread.run_sync(self._folder.staging.abandon, lambda key, ids: True)
-        writer = FolderWriter(self._folder, strftime("%Y%m%d-%H%M%S"))
-        try:
-            planner = await self._fetch_files(head.root, manifest, writer)
-            self.progress.activity = Activity.APPLYING
-            conclude = self._conclude_for_now if head.provisional else self._conclude
-            additions = await trio.to_thread.run_sync(conclude, planner, writer)
-        finally:
-            writer.close()
+        if self._folds or trio.current_time() - self._scanned_at > SCAN_STANDS_S:
+            self.progress.activity = Activity.SCANNING
+            await trio.to_thread.run_sync(self._scan, manifest)
+            self._scanned_at = trio.current_time()
+        if self._is_superseded:
+            return
+        matched = await self._make(head, manifest, early_bytes)
         await trio.to_thread.run_sync(self._sweep, head.root, manifest)
-        if not writer.problems:
+        if not matched.problems:
             self._swarm.complete(head.root)
         if head.provisional:
             await trio.to_thread.run_sync(self._asks.look)
             self._asks.close_settled()
             return
-        self._problems = writer.problems
+        self._scanned_at = -math.inf
+        self._problems = list(matched.problems)
         self._asks.settle(self._problems)
         self.progress.activity = Activity.MATCHED
         self._matched_at_bytes = self._folder.store.received_bytes
+        self._tell(matched)
+
+    async def _make(self, head: Head, manifest: Manifest, early_bytes: int) -> Matched:
+        """Have the folder match a manifest; return what that came to."""
+        writer = FolderWriter(self._folder, strftime("%Y%m%d-%H%M%S"))
+        try:
+            await trio.to_thread.run_sync(self._begin, manifest, writer)
+            planner = await self._fetch_files(head.root, manifest, writer)
+            self.progress.activity = Activity.APPLYING
+            additions = await trio.to_thread.run_sync(self._conclude, planner, writer)
+        except trio.Cancelled:
+            if self._is_superseded:
+                with trio.CancelScope(shield=True):  # most of it is as the next head has it, too
+                    await trio.to_thread.run_sync(leave_off, self._folder, writer)
+            raise
+        finally:
+            writer.close()
         here_bytes = planner.totals.right_bytes + planner.totals.reused_bytes
-        self._tell(
-            Matched(
-                root=head.root,
-                files=manifest.files,
-                size_bytes=manifest.size_bytes,
-                reused_bytes=max(0, here_bytes - early_bytes),
-                problems=tuple(writer.problems),
-                additions=tuple(additions),
-                displaced=writer.displaced,
-            )
+        return Matched(
+            root=head.root,
+            files=manifest.files,
+            size_bytes=manifest.size_bytes,
+            reused_bytes=max(0, here_bytes - early_bytes),
+            problems=tuple(writer.problems),
+            additions=tuple(additions),
+            displaced=writer.displaced,
         )
 
     async def _fetch_manifest(self, root: BlockId) -> Manifest:
@@ -231,6 +256,7 @@ class Follower:
             cut_hint=CutHints(manifest, self._folder.pages).of,
             now_ns=clock_ns,
             checkpoint=trio.from_thread.check_cancelled,
+            on_changes=lambda keys: self._settled.clear() if keys else None,
         )
         report = scan_folder(self._folder, policy, self._note_scan)
         self._folds = folds_names(self._folder.staging.handle)
@@ -244,7 +270,8 @@ class Follower:
     async def _fetch_files(self, root: BlockId, manifest: Manifest, writer: FolderWriter) -> Planner:
         self.progress.activity = Activity.FETCHING
         gate = PathGate(folds=self._folds)
-        planner = Planner(manifest, self._folder, writer, gate, trio.from_thread.check_cancelled, self._options.first)
+        planner = Planner(manifest, self._folder, writer, gate, trio.from_thread.check_cancelled)
+        planner.first, planner.settled = self._options.first, self._settled
         planner.may_move = not self.progress.provisional  # what that one lacks may be yet to come
         already = self._folder.staging.written_bytes
         async with trio.open_nursery() as nursery:
@@ -276,7 +303,7 @@ class Follower:
         while True:
             await trio.sleep(PLACE_INTERVAL_S)
             async with self._writer_lock:
-                await trio.to_thread.run_sync(self._place_batch, writer)
+                await trio.to_thread.run_sync(place_batch, self._folder, writer)
                 if self._asks:
                     await trio.to_thread.run_sync(self._asks.look)
                     self._asks.close_settled()
@@ -286,39 +313,19 @@ class Follower:
             written = self._folder.staging.written_bytes - already
             self.progress.done_bytes = min(planner.totals.right_bytes + written, self.progress.total_bytes)
 
-    def _place_batch(self, writer: FolderWriter) -> bool:
-        """Put some files in their places; return whether there may be more."""
-        files = self._folder.staging.take_finished(PLACE_BATCH)
-        writer.place(files)
-        return len(files) == PLACE_BATCH
-
-    def _place_all(self, writer: FolderWriter) -> None:
-        while self._place_batch(writer):
-            pass
+    def _begin(self, manifest: Manifest, writer: FolderWriter) -> None:
+        leave_off(self._folder, writer)  # what came for the head before that one was left
+        self._folder.staging.abandon(lambda key, ids: True)
+        self._settled.begin(manifest)
 
     def _conclude(self, planner: Planner, writer: FolderWriter) -> list[bytes]:
-        """Place what is left, remove what is gone, set directories right; return the paths of local additions."""
-        self._place_all(writer)
-        removals = sorted(planner.totals.removals, key=lambda local: local.entry.key, reverse=True)
-        kept = [local for local in removals if not writer.remove(local)] + planner.totals.additions
-        kept.sort(key=lambda local: local.entry.key)
-        if self._options.exact:
-            for local in kept:
-                writer.clear_addition(local)
-        writer.place_blocked()
-        writer.finish_directories()
-        writer.problems += self._folder.staging.problems.values()
-        self._folder.staging.abandon(lambda key, ids: False)
+        if self.progress.provisional:  # what it lacks may be yet to come
+            leave_off(self._folder, writer)
+            additions: list[bytes] = []
+        else:
+            additions = conclude(self._folder, planner, writer, exact=self._options.exact)
         self.progress.done_bytes = self.progress.total_bytes
-        still_there = (local.entry for local in kept if self._folder.index.file_at(local.entry.key) is not None)
-        return [] if self._options.exact else [entry.path for entry in still_there]
-
-    def _conclude_for_now(self, planner: Planner, writer: FolderWriter) -> list[bytes]:
-        """Place what is left of a provisional head; what it lacks may be yet to come, so that nothing else is done."""
-        self._place_all(writer)
-        writer.finish_directories()
-        self.progress.done_bytes = self.progress.total_bytes
-        return []
+        return additions
 
     def _sweep(self, root: BlockId, manifest: Manifest) -> None:
         with self._folder.database.transaction():

@@ -1,7 +1,7 @@
 """Groups of a manifest's pages, each a page or as many as one huge file fills: their blocks, numbered through."""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from p2psync.blocks.need import PageHolding, Run
@@ -97,6 +97,28 @@ class PageGroups:
             group = self._group(at)
             yield group
             at += len(group.pages)
+
+    def but_for(self, passed: Callable[[Manifest, int], int]) -> Iterator[PageGroup]:
+        """Yield all groups that are not passed over.
+
+        Args:
+            passed: Told where in the manifest's pages a group begins; returns of how many pages it is, or 0 if it is
+                not passed over.
+
+        Raises:
+            RemoteProtocolError: As with `between`.
+        """
+        pages = self._manifest.pages
+        if not pages:
+            yield from self.between()
+        at = 0
+        while at < len(pages):
+            count = passed(self._manifest, at)
+            if not count:
+                group = self._group(at)
+                yield group
+                count = len(group.pages)
+            at += count
 
     def find(self, key: bytes) -> Entry | None:
         """Return the entry at a key, None if there is none."""

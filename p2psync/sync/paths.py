@@ -1,6 +1,7 @@
 """Which paths of a manifest may be made here. Whoever holds the write key may put any bytes there as a path."""
 
 import unicodedata
+from collections.abc import Set
 
 from p2psync.errors import PathError
 from p2psync.manifest.entry import Entry, Kind, join_path
@@ -39,6 +40,18 @@ class PathGate:
             self._check_clash(entry, entry.path)
         if entry.kind is Kind.DIRECTORY:
             self._directories.add(entry.path)
+
+    def admit_again(self, parents: Set[bytes], directories: Set[bytes]) -> bool:
+        """Let entries pass that an earlier manifest had word for word, unless what they stand in has not passed.
+
+        Args:
+            parents: The directories that they stand in.
+            directories: Those among them that are directories.
+        """
+        if self.folds or not self._directories.issuperset(parents - directories):
+            return False
+        self._directories |= directories
+        return True
 
     def _check_names(self, entry: Entry, names: list[bytes]) -> None:
         for name in names:

@@ -21,6 +21,7 @@ from p2psync.sync.cuts import CutHints
 from p2psync.sync.page_groups import PageGroup, PageGroups
 from p2psync.sync.paths import PathGate
 from p2psync.sync.reconcile import Decision, Step, reconcile
+from p2psync.sync.settled import SettledGroups
 
 MOVED_BYTES = 1 << 20
 """From here on a file that was renamed is renamed here too; copying a smaller one costs no more than finding out."""
@@ -85,10 +86,11 @@ class Planner:
         writer: Makes what needs no blocks.
         gate: Refuses paths.
         checkpoint: Called for every page; may raise to give up.
-        first: Which files are planned, and so fetched, before all others.
 
     Attributes:
         totals: What it has come to so far.
+        first: Which files are planned, and so fetched, before all others.
+        settled: What is passed over, as nothing would be done about it.
         may_move: Whether a file that the manifest has no more may be moved to where it now has its content.
     """
 
@@ -99,7 +101,6 @@ class Planner:
         writer: FolderWriter,
         gate: PathGate,
         checkpoint: Callable[[], None],
-        first: PathChoice = NOTHING,
     ) -> None:
         self.totals = PlanTotals()
         self.groups = PageGroups(manifest, folder.pages)
@@ -108,7 +109,8 @@ class Planner:
         self._writer = writer
         self._gate = gate
         self._checkpoint = checkpoint
-        self._first = first
+        self.first: PathChoice = NOTHING
+        self.settled = SettledGroups()
         self._planned = {True: KeySpans(), False: KeySpans()}
         self._is_hurried = False
         self._listed = CutHints(manifest, folder.pages)
@@ -121,7 +123,7 @@ class Planner:
             RemoteProtocolError: A page breaks the format, or is not the one that the root promises.
             StoreError: The disk failed or is full.
         """
-        if self._first:
+        if self.first:
             yield self._plan(_Pass(PathGate(folds=self._gate.folds), _EVERYTHING, early=True, tells=False))
         yield self._plan(_Pass(self._gate, _EVERYTHING, early=False, tells=True))
 
@@ -158,17 +160,37 @@ class Planner:
                     yield group
 
     def _plan(self, way: _Pass) -> Iterator[GroupPlan]:
-        for group in self.groups.between():
+        passed: dict[BlockId, PageHolding] = {}
+
+        def pass_over(manifest: Manifest, at: int) -> int:
+            group = self.settled.find(manifest, at) if self._is_plain(way) else None
+            if group is None or not way.gate.admit_again(group.parents, group.directories):
+                return 0
+            self._note_planned(group.first, group.end, way)
+            self.totals.right_bytes += group.size_bytes
+            passed.update(group.holdings)
+            return len(group.pages)
+
+        for group in self.groups.but_for(pass_over):
             self._checkpoint()
             yield from self._plan_group(group, way)
+        if passed:
+            yield GroupPlan([], passed)
+
+    def _is_plain(self, way: _Pass) -> bool:
+        """Say whether a pass plans each path, and no other pass does."""
+        return way.early is False and not self.first and not self._is_hurried
 
     def _plan_group(self, group: PageGroup, way: _Pass) -> Iterator[GroupPlan]:
         """Yield what must come from others, and once what is here has been copied, what that leaves."""
+        self.settled.drop(group)
         admitted = [entry for entry in group.entries if self._admit(entry, way)]
         compared = reconcile(admitted, self._folder.index.files_between(group.first, group.end))
         decisions = [decision for decision in compared if self._is_due(decision.entry, way)]
         due = [entry for entry in admitted if self._is_due(entry, way)]
-        self._note_planned(group, way)
+        self._note_planned(group.first, group.end, way)
+        if self._is_plain(way) and len(admitted) == len(group.entries):
+            self._note_settled(group, {decision.step for decision in decisions})
         made = [entry for step, entry, _ in decisions if step is Step.MAKE and entry and entry.kind is not Kind.FILE]
         self._writer.make(made)
         to_begin: list[Entry] = []
@@ -201,20 +223,26 @@ class Planner:
 
     def _is_due(self, entry: Entry | None, way: _Pass) -> bool:
         """Say whether a path is planned in a pass: directories in every one, as files need them."""
-        if way.early is False and not self._first and not self._is_hurried:
+        if self._is_plain(way):
             return True
         if entry is None:
             return way.early is False
         if entry.kind is Kind.DIRECTORY:
             return within(way.spans, entry.key)
-        early = bool(self._first) and self._first.holds(entry.path)
+        early = bool(self.first) and self.first.holds(entry.path)
         return within(way.spans, entry.key) and way.early in (early, None) and not self._planned[early].holds(entry.key)
 
-    def _note_planned(self, group: PageGroup, way: _Pass) -> None:
+    def _note_planned(self, first: bytes, end: bytes | None, way: _Pass) -> None:
         self._is_hurried = self._is_hurried or way.early is None
-        for first, end in overlaps(way.spans, group.first, group.end):
+        for span in overlaps(way.spans, first, end):
             for early in (True, False) if way.early is None else (way.early,):
-                self._planned[early].add(first, end)
+                self._planned[early].add(*span)
+
+    def _note_settled(self, group: PageGroup, steps: set[Step]) -> None:
+        if steps <= {Step.KEEP, Step.ADOPT}:
+            self.settled.add(group)
+        elif not steps & {Step.REMOVE, Step.ADDITION}:
+            self.settled.expect(group)
 
     def _admit(self, entry: Entry, way: _Pass) -> bool:
         if way.early is None and not (self._gate.folds or within(way.spans, entry.key)):

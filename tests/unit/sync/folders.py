@@ -2,14 +2,14 @@
 
 import os
 import stat
-from collections.abc import Callable, Collection
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import trio
 
-from p2psync.ids import DeviceId
+from p2psync.ids import BlockId, DeviceId
 from p2psync.keys import Role, keys_from_seed
 from p2psync.manifest.version import DEVICE_PREFIX_BYTES, bump, encode_version, parse_version
 from p2psync.store.folder_state import STATE_NAME, FolderState
@@ -86,26 +86,26 @@ class Getter:
 
     async def get(self, **options: Any) -> Matched:
         """Bring the folder to the newest head."""
+        async with self.staying(**options) as matches:
+            return await matches.next()
+
+    @asynccontextmanager
+    async def staying(self, **options: Any) -> AsyncIterator["Matches"]:
+        """Follow head after head."""
         self.swarm = DirectSwarm(self.folder.store)
         self.swarm.before_write = self.before_write
         self.swarm.must_hold = self.must_hold
         self._sharer.connect(self.swarm)
-        matched: list[Matched] = []
-        done = trio.Event()
-
-        def tell(event: object) -> None:
-            if isinstance(event, Matched):
-                matched.append(event)
-                done.set()
-
+        matches = Matches()
         newest = NewestHead(self.folder.database, self.keys)
-        follower = self.follower = Follower(self.folder, self.keys, newest, self.swarm, tell, PullOptions(**options))
+        follower = self.follower = Follower(
+            self.folder, self.keys, newest, self.swarm, matches.tell, PullOptions(**options)
+        )
         with only_error():
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(lambda: follower.run(after_hearing=True))
-                await done.wait()
+                yield matches
                 nursery.cancel_scope.cancel()
-        return matched[-1]
 
     def versions(self) -> set[tuple[bytes, bytes]]:
         """What has been moved aside: (path, content or target) of each."""
@@ -119,6 +119,31 @@ class Getter:
 
     def close(self) -> None:
         self.folder.close()
+
+
+class Matches:
+    """What a follower tells of."""
+
+    def __init__(self) -> None:
+        self.told: list[Matched] = []
+        self._changed = trio.Event()
+
+    def tell(self, event: object) -> None:
+        if isinstance(event, Matched):
+            self.told.append(event)
+            self._changed.set()
+            self._changed = trio.Event()
+
+    async def next(self) -> Matched:
+        """Wait for the folder to match another head."""
+        await self._changed.wait()
+        return self.told[-1]
+
+    async def of(self, root: BlockId) -> Matched:
+        """Wait for the folder to match this head."""
+        while not self.told or self.told[-1].root != root:
+            await self._changed.wait()
+        return self.told[-1]
 
 
 @contextmanager

@@ -2,11 +2,10 @@
 
 import trio
 
-from p2psync.keys import Role
-from p2psync.sync.events import Matched
-from p2psync.sync.follower import Follower
+from p2psync.blocks.block import block_id
+from p2psync.sync.events import Activity
 from p2psync.sync.heads import NewestHead
-from tests.unit.sync.folders import KEYS, following, sharing, tree
+from tests.unit.sync.folders import following, sharing, tree
 
 
 async def test_what_a_getter_says_it_matches_is_the_head_it_has_just_heard_of(tmp_path):
@@ -35,25 +34,57 @@ async def test_a_new_head_in_the_middle_of_a_pull_ends_it_and_is_reached_with_no
                 a.publish()
 
         b.before_write = publish_another
-        matched: list[Matched] = []
-        a.swarm.connect(b.swarm)
-        b.swarm.before_write = publish_another
-        newest = NewestHead(b.folder.database, KEYS.limited_to(Role.READ))
-        at_last = trio.Event()
-
-        def tell(event: Matched) -> None:
-            matched.append(event)
-            if event.root == a.newest.head.root and heads == 3:
-                at_last.set()
-
-        follower = Follower(b.folder, b.keys, newest, b.swarm, tell)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(follower.run)
-            await at_last.wait()
-            nursery.cancel_scope.cancel()
+        async with b.staying() as matches:
+            while heads < 3 or matches.told[-1].root != a.newest.head.root:
+                await matches.next()
         assert tree(b.root) == tree(a.root)
-        assert all((event.problems, event.additions, event.displaced) == ((), (), 0) for event in matched)
+        assert all((event.problems, event.additions, event.displaced) == ((), (), 0) for event in matches.told)
         assert b.versions() == set()
+        assert len(b.swarm.fetched) == len(set(b.swarm.fetched))
+
+
+async def test_what_comes_for_a_head_that_has_just_been_left_is_kept(tmp_path):
+    with sharing(tmp_path / "a") as a, following(tmp_path / "b", a.swarm) as b:
+        names = [f"file {number}" for number in range(20)]
+        for name in names:
+            (a.root / name).write_bytes(name.encode())
+        a.publish()
+        blocks = [(block_id(name.encode()), name.encode()) for name in names]
+
+        def publish_another(_: object) -> None:
+            if b.swarm.before_write:
+                b.swarm.before_write = None
+                (a.root / "new").write_bytes(b"new")
+                a.publish()
+
+        b.before_write = publish_another
+        async with b.staying() as matches:
+            while b.swarm.before_write or b.follower.progress.activity is not Activity.MANIFEST:
+                await trio.lowlevel.checkpoint()
+            fetched = set(b.swarm.fetched)
+            b.folder.store.write(blocks)
+            await matches.of(a.newest.head.root)
+        assert set(b.swarm.fetched) - fetched <= {block_id(b"new")}
+        assert tree(b.root) == tree(a.root)
+
+
+async def test_the_folder_is_not_looked_through_anew_for_every_head_that_comes_meanwhile(tmp_path):
+    with sharing(tmp_path / "a") as a, following(tmp_path / "b", a.swarm) as b:
+        for number in range(4000):
+            (b.root / f"mine {number}").write_bytes(b"%d" % number)
+        a.publish()
+        scans = 0
+        async with b.staying() as matches:
+            while scans < 3 and not matches.told:
+                if b.follower.progress.activity is Activity.SCANNING:
+                    scans += 1
+                    (a.root / "file").write_bytes(b"%d" % scans)
+                    a.publish()
+                    while b.follower.progress.activity is Activity.SCANNING:
+                        await trio.lowlevel.checkpoint()
+                await trio.lowlevel.checkpoint()
+            assert (await matches.of(a.newest.head.root)).problems == ()
+        assert scans == 1
 
 
 async def test_a_head_is_never_followed_backwards(tmp_path):
