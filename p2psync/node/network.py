@@ -25,6 +25,7 @@ from p2psync.store.threaded import ThreadedStore
 from p2psync.swarm.context import SwarmContext
 from p2psync.swarm.endpoint import Endpoint, Membership
 from p2psync.swarm.heads import JudgedHead
+from p2psync.swarm.peers import Origin
 from p2psync.swarm.secure_stream import SecureStream
 from p2psync.swarm.swarm import Swarm
 from p2psync.swarm.tcp import bound_addresses, open_listeners, reachable_addresses
@@ -179,7 +180,7 @@ class FolderNetwork:
             nursery.start_soon(self.schedule.run)
             await nursery.start(self.swarm.run)
             await nursery.start(self._endpoint.serve, self._ports.listeners)
-            self.swarm.add_addresses(self._options.peers)
+            self.swarm.add_addresses(self._options.peers, Origin.USER)
             nursery.start_soon(keep_saved, self._database, self.swarm)
             for source in self._sources():
                 nursery.start_soon(source.run, self.swarm.add_addresses)

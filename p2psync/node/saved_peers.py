@@ -8,6 +8,7 @@ import trio
 from p2psync.errors import ConfigError, StoreError
 from p2psync.ids import PeerAddress, parse_address
 from p2psync.store.database import Database
+from p2psync.swarm.peers import Origin
 from p2psync.swarm.statistics import LinkStatistics
 from p2psync.swarm.swarm import Swarm
 
@@ -50,7 +51,7 @@ def with_linked(saved: Saved, links: Iterable[LinkStatistics]) -> dict[PeerAddre
 async def keep_saved(database: Database, swarm: Swarm) -> None:
     """Try what was saved, then save who is linked, until cancelled."""
     saved = load_saved(database)
-    swarm.add_addresses(list(reversed(saved)))
+    swarm.add_addresses(list(reversed(saved)), Origin.SAVED)
     while True:
         await trio.sleep(LOOK_INTERVAL_S)
         now = with_linked(saved, swarm.statistics().links)

@@ -1,5 +1,7 @@
 """The address book: where peers may be reached, when to try again, and whom never. Pure."""
 
+import enum
+import math
 import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -10,7 +12,18 @@ from p2psync.ids import DeviceId, PeerAddress
 FIRST_RETRY_S = 0.5
 """A sharer that restarts is back within a second or two."""
 MAX_RETRY_S = 12.0
-"""A sharer that returns, or a network, is found within this and its jitter, however long it was away."""
+"""Whoever the user named is found within this and its jitter, however long it, or our network, was away."""
+PATIENT_TRIES = 30
+"""So often, which takes five minutes and more, whoever was met is tried as if the user had named it."""
+CLOSE_PEERS = 10
+"""Of those met later than others so many are tried for ever: most swarms are no larger, and one dial in six seconds
+costs nothing."""
+CLOSE_RETRY_S = 60.0
+"""What their waits grow to: a sharer that was away over the weekend, or our network, is back about a minute later."""
+LONGEST_RETRY_S = 300.0
+"""What the waits grow to for all others, most of whom have gone for good; a source that names one anew hurries it."""
+MOST_TRIES = 60
+"""So often, which takes hours, any other address is tried; then it is forgotten until somebody names it again."""
 JITTER = 0.25
 """A hundred peers that lost the same sharer must not all return in the same instant."""
 STEADY_S = 10.0
@@ -31,6 +44,20 @@ RESERVED_DIALS = 8
 """Of the dials that may be under way, so many are for what others than peers told of: dead hearsay cannot fill them."""
 
 
+class Origin(enum.Enum):
+    """Where addresses come from, which says how long they are tried.
+
+    Attributes:
+        USER: The user named them.
+        SAVED: Somebody was met there when the program ran last, the latest first.
+        NAMED: A tracker, the local network or the peer itself named them.
+    """
+
+    USER = enum.auto()
+    SAVED = enum.auto()
+    NAMED = enum.auto()
+
+
 @dataclass(frozen=True, slots=True)
 class AddressRecord:
     """What is known about one address.
@@ -43,6 +70,9 @@ class AddressRecord:
         last_failure: A sentence for people; empty if it never failed.
         rank: Its place in the list in which we heard of it.
         told_by: The peer that alone told us of it, as long as nobody was found there; None for any other source.
+        by_user: The user named it.
+        met: When somebody was met there last, as a number that grows with every meeting, from 1 on; those of the last
+            run are at most 0. None for never.
     """
 
     failures: int = 0
@@ -52,6 +82,13 @@ class AddressRecord:
     last_failure: str = ""
     rank: int = 0
     told_by: DeviceId | None = None
+    by_user: bool = False
+    met: int | None = None
+
+    @property
+    def is_promising(self) -> bool:
+        """Somebody is there, or was not too many tries ago, or the user says so."""
+        return self.by_user or (self.met is not None and self.failures < PATIENT_TRIES)
 
 
 class PeerBook:
@@ -60,6 +97,7 @@ class PeerBook:
     The first of every list are dialled first, and the last of long lists make room: whoever names thousands of dead
     addresses does not hide the few that others name. Every other dial is to whoever has been due for longest instead:
     the first of a list, if dead, do not hide the rest. What peers tell comes after all else, and is not tried for long.
+    Nothing but what the user named, and the last few that were met, is tried for ever: most who leave never return.
     """
 
     def __init__(self, rng: random.Random) -> None:
@@ -67,6 +105,7 @@ class PeerBook:
         self._records: dict[PeerAddress, AddressRecord] = {}
         self._banned_devices: dict[DeviceId, str] = {}
         self._banned_addresses: dict[PeerAddress, None] = {}
+        self._meetings = 0
         self._by_age = False  # whether the next dial is to whoever has been due for longest
 
     @property
@@ -81,12 +120,15 @@ class PeerBook:
         """Yield all addresses that are tried."""
         yield from self._records.items()
 
-    def add(self, addresses: Iterable[PeerAddress], now: float) -> None:
-        """Learn addresses; those known keep their history, banned ones stay banned."""
+    def add(self, addresses: Iterable[PeerAddress], now: float, origin: Origin = Origin.NAMED) -> None:
+        """Learn addresses; those known keep their history but for the longest waits, banned ones stay banned."""
         for rank, address in enumerate(islice(addresses, MAX_ADDRESSES)):
             if address not in self._banned_addresses:
-                self._records.setdefault(address, AddressRecord(next_try=now, rank=rank))
-                self._change(address, told_by=None)
+                met = -rank if origin is Origin.SAVED else None
+                record = self._records.get(address, AddressRecord(next_try=now, rank=rank, met=met))
+                next_try = min(record.next_try, now + MAX_RETRY_S) if record.failures else record.next_try
+                by_user = record.by_user or origin is Origin.USER
+                self._records[address] = replace(record, next_try=next_try, told_by=None, by_user=by_user)
         if len(self._records) > MAX_ADDRESSES:
             self._make_room()
 
@@ -138,23 +180,44 @@ class PeerBook:
 
     def linked(self, address: PeerAddress, device: DeviceId) -> None:
         """A link is up to whoever is at an address."""
-        self._change(address, device=device, told_by=None)
+        self._meetings += 1
+        self._change(address, device=device, told_by=None, met=self._meetings)
 
     def failed(self, address: PeerAddress, sentence: str, now: float) -> None:
         """Dialling failed, or the link ended early: try later, later each time."""
         record = self._records.get(address)
-        if record is not None and record.told_by is not None and record.failures + 1 >= HEARSAY_TRIES:
+        if record is None:
+            return
+        longest_s, tries = self._patience(record)
+        if record.failures + 1 >= tries:
             del self._records[address]
-        elif record is not None:
-            wait = min(MAX_RETRY_S, FIRST_RETRY_S * 2.0 ** min(record.failures, 10))
-            wait *= 1 + self._rng.uniform(-JITTER, JITTER)
-            self._change(address, busy=False, failures=record.failures + 1, next_try=now + wait, last_failure=sentence)
+            return
+        wait = min(longest_s, FIRST_RETRY_S * 2.0 ** min(record.failures, 10))
+        wait *= 1 + self._rng.uniform(-JITTER, JITTER)
+        self._change(address, busy=False, failures=record.failures + 1, next_try=now + wait, last_failure=sentence)
+
+    def _patience(self, record: AddressRecord) -> tuple[float, float]:
+        """Return what the waits for an address grow to, and after how many tries it is forgotten."""
+        if record.told_by is not None:
+            return MAX_RETRY_S, HEARSAY_TRIES
+        if record.is_promising:
+            return MAX_RETRY_S, math.inf
+        if record.met is not None and self._count_met_later(record.met) < CLOSE_PEERS:
+            return CLOSE_RETRY_S, math.inf
+        return LONGEST_RETRY_S, MOST_TRIES
+
+    def _count_met_later(self, met: int) -> int:
+        return sum(other.met is not None and other.met > met for other in self._records.values())
 
     def ended(self, address: PeerAddress, sentence: str, *, lived_s: float, now: float) -> None:
-        """A link ended; one that lived long starts a new history."""
+        """A link that we dialled ended; one that lived long starts a new history."""
+        self.parted(address, lived_s=lived_s)
+        self.failed(address, sentence, now)
+
+    def parted(self, address: PeerAddress, *, lived_s: float) -> None:
+        """A link ended, whoever dialled: if it lived long, whoever is there is looked for as if never away before."""
         if lived_s >= STEADY_S:
             self._change(address, failures=0)
-        self.failed(address, sentence, now)
 
     def put_off(self, address: PeerAddress, now: float) -> None:
         """A peer lives but has links enough, or we have: others come first."""
@@ -179,7 +242,7 @@ class PeerBook:
     def _make_room(self) -> None:
         def worth(item: tuple[PeerAddress, AddressRecord]) -> tuple[bool, bool, bool, int]:
             record = item[1]
-            return not record.busy, record.device is None, record.told_by is not None, record.rank
+            return not record.busy, not record.is_promising, record.told_by is not None, record.rank
 
         self._records = dict(sorted(self._records.items(), key=worth)[:MAX_ADDRESSES])
 

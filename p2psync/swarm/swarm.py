@@ -26,7 +26,7 @@ from p2psync.swarm.link import Link, Shared, Stream
 from p2psync.swarm.neighbours import Neighbours
 from p2psync.swarm.offer import Offer
 from p2psync.swarm.pace import Pace
-from p2psync.swarm.peers import PeerBook
+from p2psync.swarm.peers import Origin, PeerBook
 from p2psync.swarm.places import Places
 from p2psync.swarm.statistics import (
     AddressStatistics,
@@ -106,12 +106,15 @@ class Swarm:
     async def accept(self, stream: Stream, *, host: str = "") -> None:
         """Run an accepted, authenticated stream until it ends; `host` is where it comes from, to dial back later."""
         link = self._link(stream, host=host)
+        began = trio.current_time()
         await self._run_link(link)
+        if link.address is not None:
+            self._book.parted(link.address, lived_s=trio.current_time() - began)
         self._put_off(link)
 
-    def add_addresses(self, addresses: Sequence[PeerAddress]) -> None:
-        """Try these addresses from now on."""
-        self._book.add(addresses, trio.current_time())
+    def add_addresses(self, addresses: Sequence[PeerAddress], origin: Origin = Origin.NAMED) -> None:
+        """Try these addresses from now on, as long as where they come from makes it worth it."""
+        self._book.add(addresses, trio.current_time(), origin)
         self._dialler.look_again()
 
     def totals(self) -> SwarmTotals:

@@ -4,6 +4,7 @@ import pytest
 import trio
 
 from p2psync.errors import StoreError
+from p2psync.ids import PeerAddress
 from p2psync.manifest.head import Standing
 from p2psync.store.memory import MemoryStore
 from tests.sim.hosts import SimPeer, all_get, make_folder, running
@@ -141,6 +142,34 @@ async def test_a_seed_that_returns_is_found_again_within_seconds(autojump_clock,
         await trio.sleep(16)
     assert getter.took_s < 80
     assert getter.memory.rewritten == 0
+
+
+async def test_a_sharer_that_was_away_for_long_is_found_about_a_minute_after_its_return(autojump_clock, net):
+    folder = make_folder([1000])
+    seed, getter, again = (SimPeer(net, name, folder) for name in ("seed", "getter", "seed"))
+    for sharer in (seed, again):
+        sharer.share()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(seed.run)
+        await nursery.start(getter.run)
+        getter.swarm.add_addresses([seed.address])
+        await all_get(getter)
+        seed.leave()
+        await trio.sleep(3600)
+        await nursery.start(again.run)
+        await trio.sleep(76)
+        assert [link.device for link in getter.swarm.statistics().links] == [seed.host.device]
+        nursery.cancel_scope.cancel()
+
+
+async def test_hosts_that_have_gone_for_good_are_not_dialled_without_end(autojump_clock, net):
+    peer = SimPeer(net, "peer", make_folder([1000]))
+    async with running(peer):
+        peer.swarm.add_addresses([PeerAddress("gone", number) for number in range(1, 101)])
+        await trio.sleep(1800)
+        assert min(address.failures for address in peer.swarm.statistics().addresses) < 20
+        await trio.sleep(6 * 3600)
+        assert not peer.swarm.statistics().addresses
 
 
 async def test_peers_that_dial_each_other_keep_one_link(autojump_clock, net):

@@ -1,7 +1,13 @@
 from dataclasses import replace
 
+import trio
+
 from p2psync.ids import PeerAddress
-from p2psync.node.saved_peers import MOST_SAVED, with_linked
+from p2psync.node.saved_peers import MOST_SAVED, keep_saved, with_linked
+from p2psync.store.database import Database
+from p2psync.swarm.peers import PATIENT_TRIES
+from tests.sim.hosts import SimPeer, make_folder, running
+from tests.sim.net import Net
 from tests.unit.node.test_peer_table import QUIET
 
 
@@ -40,3 +46,15 @@ def test_a_peer_without_an_address_is_not_saved():
 
 def test_an_address_that_means_something_on_one_interface_only_is_not_saved():
     assert saved(replace(QUIET, address=PeerAddress("fe80::1%eth0", 1))) == []
+
+
+async def test_those_saved_are_looked_for_as_if_just_met(autojump_clock, tmp_path):
+    database = Database(tmp_path / "index.sqlite")
+    database.set_note("peers", b"dialled 10.0.0.1:1")
+    peer = SimPeer(Net(), "10.0.0.2", make_folder([1000]))
+    async with running(peer) as nursery:
+        nursery.start_soon(keep_saved, database, peer.swarm)
+        await trio.sleep(8 * 60)
+        (gone,) = peer.swarm.statistics().addresses
+        assert gone.failures >= PATIENT_TRIES
+    database.close()

@@ -5,15 +5,21 @@ import random
 from p2psync.ids import PeerAddress
 from p2psync.swarm.peers import (
     BUSY_RETRY_S,
+    CLOSE_PEERS,
+    CLOSE_RETRY_S,
     FIRST_RETRY_S,
     HEARSAY_TRIES,
     JITTER,
+    LONGEST_RETRY_S,
     MAX_ADDRESSES,
     MAX_BANS,
     MAX_HEARSAY,
     MAX_RETRY_S,
+    MOST_TRIES,
+    PATIENT_TRIES,
     RESERVED_DIALS,
     STEADY_S,
+    Origin,
     PeerBook,
 )
 
@@ -42,11 +48,90 @@ def test_an_address_that_is_being_dialled_is_not_due():
     assert peers.due(1e9, []) == []
 
 
-def test_waits_grow_from_half_a_second_to_a_bound():
+def fail_often(peers: PeerBook, address: PeerAddress, times: int) -> None:
+    for _ in range(times):
+        peers.failed(address, "no", 0.0)
+
+
+def meet_others(peers: PeerBook, count: int) -> None:
+    for number in range(1, count + 1):
+        address = PeerAddress("other", number)
+        peers.add([address], 0.0)
+        peers.linked(address, b"%032d" % number)
+
+
+def is_steady(waits: list[float], bound: float) -> bool:
+    return all(bound * (1 - JITTER) <= wait <= bound * (1 + JITTER) for wait in waits)
+
+
+def test_waits_for_what_the_user_named_grow_from_half_a_second_to_a_bound_for_ever():
     peers = book(HERE)
-    waits = [wait_after_failure(peers, 100.0) for _ in range(40)]
+    peers.add([HERE], 0.0, Origin.USER)
+    waits = [wait_after_failure(peers, 100.0) for _ in range(2 * MOST_TRIES)]
     assert waits[0] <= FIRST_RETRY_S * (1 + JITTER)
-    assert all(MAX_RETRY_S * (1 - JITTER) <= wait <= MAX_RETRY_S * (1 + JITTER) for wait in waits[6:])
+    assert is_steady(waits[6:], MAX_RETRY_S)
+
+
+def test_an_address_that_never_worked_is_tried_ever_less_often_and_then_forgotten():
+    peers = book(HERE)
+    waits = [wait_after_failure(peers, 100.0) for _ in range(MOST_TRIES - 1)]
+    assert is_steady(waits[11:], LONGEST_RETRY_S)
+    peers.failed(HERE, "no", 0.0)
+    assert list(peers.records()) == []
+
+
+def test_whoever_was_met_is_looked_for_much_at_first_and_for_ever():
+    peers = book(HERE)
+    peers.linked(HERE, DEVICE)
+    waits = [wait_after_failure(peers, 100.0) for _ in range(2 * MOST_TRIES)]
+    assert is_steady(waits[6:PATIENT_TRIES], MAX_RETRY_S)
+    assert is_steady(waits[PATIENT_TRIES:], CLOSE_RETRY_S)
+
+
+def test_whoever_was_met_before_many_others_is_looked_for_much_at_first_and_then_forgotten():
+    peers = book(HERE)
+    peers.linked(HERE, DEVICE)
+    meet_others(peers, CLOSE_PEERS)
+    waits = [wait_after_failure(peers, 100.0) for _ in range(MOST_TRIES - 1)]
+    assert is_steady(waits[6:PATIENT_TRIES], MAX_RETRY_S)
+    assert is_steady(waits[PATIENT_TRIES:], LONGEST_RETRY_S)
+    peers.failed(HERE, "no", 0.0)
+    assert HERE not in dict(peers.records())
+
+
+def test_those_saved_were_met_the_first_last_and_before_all_who_are_met_now():
+    saved = [PeerAddress("saved", number) for number in range(1, CLOSE_PEERS + 2)]
+    peers = book()
+    peers.add(saved, 0.0, Origin.SAVED)
+    for address in saved:
+        fail_often(peers, address, PATIENT_TRIES)
+    assert len(peers) == len(saved)
+    for address in saved:
+        fail_often(peers, address, MOST_TRIES)
+    assert [address for address, _ in peers.records()] == saved[:-1]
+    meet_others(peers, 1)
+    for address in saved[:-1]:
+        fail_often(peers, address, 1)
+    assert saved[-2] not in dict(peers.records())
+    assert saved[0] in dict(peers.records())
+
+
+def test_a_source_that_names_an_address_anew_ends_its_longest_wait():
+    peers = book(HERE)
+    fail_often(peers, HERE, MOST_TRIES - 1)
+    assert peers.due(MAX_RETRY_S, []) == []
+    peers.add([HERE], 0.0)
+    assert peers.due(MAX_RETRY_S, []) == [HERE]
+
+
+def test_a_good_link_that_the_other_side_dialled_is_a_new_history_too():
+    peers = book(HERE)
+    peers.linked(HERE, DEVICE)
+    fail_often(peers, HERE, 2 * PATIENT_TRIES)
+    peers.parted(HERE, lived_s=STEADY_S / 2)
+    assert wait_after_failure(peers, 0.0) > MAX_RETRY_S * (1 + JITTER)
+    peers.parted(HERE, lived_s=STEADY_S)
+    assert wait_after_failure(peers, 0.0) <= FIRST_RETRY_S * (1 + JITTER)
 
 
 def test_an_address_learnt_again_keeps_its_history():
