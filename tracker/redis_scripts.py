@@ -67,11 +67,15 @@ if role == 0 then
     local all_uploaders = want > 0 and counted(#peer .. 'u') or 0
     choose(own, want - math.min(all_uploaders, math.floor(want / 2)), downloaders)
     if all_uploaders > 0 then choose(other, want - #downloaders, uploaders) end
-else
-    choose(other, want, downloaders)
+    return {counted('c'), counted('s'), completed(), table.concat(uploaders) .. table.concat(downloaders)}
 end
-return {counted('c'), counted('s'), completed(), table.concat(uploaders) .. table.concat(downloaders)}
+choose(other, want, downloaders)
+if #downloaders < tonumber(ARGV[9]) then
+    choose(own, math.min(want, ARGV[9] + 1) - #downloaders, uploaders)
+end
+return {counted('c'), counted('s'), completed(), table.concat(downloaders) .. table.concat(uploaders)}
 """
 )
 """KEYS: prefix of a swarm. ARGV: window, how many to look at, seconds until a window's sets expire, compact entry,
-digest of the client, role, change, peers wanted. Returns clients, seeds, completed, entries of those chosen."""
+digest of the client, role, change, peers wanted, company for an uploader. Returns clients, seeds, completed, entries
+of those chosen."""

@@ -37,7 +37,7 @@ from p2psync.wire.announce import SwarmCounts
 from p2psync.wire.compact import ENTRY4_BYTES, without_entry
 from tracker.logs import log
 from tracker.redis_scripts import ANNOUNCE, SCRAPE
-from tracker.swarms import Change, Kept, PeerUpdate, Role, StoreUnavailableError, SwarmView, Totals
+from tracker.swarms import COMPANY, Change, Kept, PeerUpdate, Role, StoreUnavailableError, SwarmView, Totals
 
 _ANSWER_S = 0.5  # longer than any batch takes, shorter than a client waits
 _THREADS = 4
@@ -147,7 +147,7 @@ class RedisSwarms:
             want = update.want + 1 if update.want > 0 else 0  # the one who asks may be among them
             expiry = (windows + 1) * self._window_s
             place = (_ANNOUNCE_ID, 1, _prefix(update.info_hash), window, windows, expiry)
-            calls.append((*place, update.peer, digest, int(update.role), int(update.change), want))
+            calls.append((*place, update.peer, digest, int(update.role), int(update.change), want, COMPANY))
         return self._call(calls, (ANNOUNCE,), self._sketches(updates, window))
 
     def _scrape(self, hashes: Sequence[InfoHash], wall: float) -> list[list[int]]:

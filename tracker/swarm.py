@@ -19,7 +19,7 @@ from tracker.peer_table import (
     renew,
     set_deadline,
 )
-from tracker.swarms import Change, PeerUpdate, Role
+from tracker.swarms import COMPANY, Change, PeerUpdate, Role
 
 _SOUGHT_IN_THE_OTHER, _SOUGHT_IN_ITS_FAMILY = 2048, 128
 """A client at two addresses counts once if there are fewer peers than that: of the other family, where most such
@@ -97,12 +97,15 @@ class Swarm:
         return len(late)
 
     def choose(self, update: PeerUpdate, rng: random.Random) -> tuple[bytes, bytes]:
-        """Return entries and, if asked for, peer ids of up to `want` others: uploaders and downloaders in halves."""
+        """Return entries and, if asked for, peer ids of up to `want` others, as the laws of a store say."""
         table = self.table(len(update.peer))
         want, downloaders = update.want + 1, table.downloaders  # the one who asks may be among them
-        uploaders = 0
-        if update.role is _DOWNLOADER:
-            uploaders = min(len(table) - downloaders, max(want // 2, want - downloaders))
+        if update.role is not _DOWNLOADER:
+            runs = table.choose(want, uploaders=False, rng=rng) if downloaders else []
+            if downloaders < COMPANY and want > downloaders:
+                runs += table.choose(min(want, COMPANY + 1) - downloaders, uploaders=True, rng=rng)
+            return _cut(runs, update, table.width)
+        uploaders = min(len(table) - downloaders, max(want // 2, want - downloaders))
         runs = table.choose(uploaders, uploaders=True, rng=rng) if uploaders else []
         if downloaders and want > uploaders:
             runs += table.choose(want - uploaders, uploaders=False, rng=rng)

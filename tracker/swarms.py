@@ -12,6 +12,10 @@ from p2psync.ids import InfoHash
 from p2psync.wire.announce import SwarmCounts
 
 CLIENT_BYTES = 24
+COMPANY = 10
+"""An uploader is told of other uploaders until it knows of so many peers or one more: where all have everything and
+one gets a new address, nothing else may make them meet, and in some swarms what is complete today grows tomorrow. More
+would be wasted on clients that hang up on each other once both have all."""
 
 
 class Role(enum.IntEnum):
@@ -66,7 +70,7 @@ class SwarmView(NamedTuple):
 
     Attributes:
         counts: Of the swarm, the announcing peer included; `downloaders` is told by scrapes alone.
-        peers: Compact entries; never the announcing peer, and no seeds for seeds.
+        peers: Compact entries; never the announcing peer.
         peer_ids: Their ids, 20 bytes each, if they were asked for and this store keeps them.
     """
 
@@ -99,7 +103,9 @@ class SwarmStore(Protocol):
 
     Laws: who announced and did not leave is told to others for at least five eighths of its lifetime, within which it
     announces again, and for at most a quarter longer than all of it; who left is told to nobody; peers of one family
-    are never told to the other; `announce` of a batch is the same as of its items one by one.
+    are never told to the other; a downloader is told of both kinds, in halves if there are enough, an uploader of
+    downloaders, and of other uploaders only if those are fewer than `COMPANY`; `announce` of a batch is the same as of
+    its items one by one.
     """
 
     async def announce(self, updates: Sequence[PeerUpdate], now: float) -> list[SwarmView]:

@@ -7,7 +7,7 @@ import pytest
 from p2psync.wire.announce import SwarmCounts
 from tests.interop.redis_server import redis_server_or_skip
 from tracker.memory_swarms import MemorySwarms
-from tracker.swarms import Change, Kept, PeerUpdate, Role
+from tracker.swarms import COMPANY, Change, Kept, PeerUpdate, Role
 
 HASH, OTHER_HASH = b"h" * 20, b"o" * 20
 LIFETIME_S = 100
@@ -110,18 +110,36 @@ async def test_leaving_unannounced_is_no_fault_and_makes_no_swarm(store):
     assert await counts_of(store) == SwarmCounts()
 
 
-async def test_seeds_are_not_told_of_seeds(store, family):
+UPLOADERS = pytest.mark.parametrize("role", [Role.SEED, Role.PARTIAL_SEED])
+
+
+@UPLOADERS
+async def test_uploaders_alone_find_each_other(store, family, role):
+    """A tracker that names no seeds to seeds never tells a follower that has all where the sharer lives now."""
     await announce(store, *(update(entry_of(number, family), role=Role.SEED) for number in range(3)))
-    await announce(store, update(entry_of(3, family)))
-    (view,) = await announce(store, update(entry_of(4, family), role=Role.SEED))
-    assert told(view, family) == {entry_of(3, family)}
-    assert view.counts == SwarmCounts(4, 0, 1, 1)
+    for _ in range(2):  # new, and known
+        (view,) = await announce(store, update(entry_of(4, family), role=role))
+        assert told(view, family) == {entry_of(number, family) for number in range(3)}
 
 
-async def test_partial_seeds_count_as_incomplete_and_are_told_of_downloaders_alone(store):
+@UPLOADERS
+@pytest.mark.parametrize("downloaders", [0, 1, 4, COMPANY - 1, COMPANY, COMPANY + 5])
+@pytest.mark.parametrize("want", [1, 5, 50])
+async def test_uploaders_are_told_of_downloaders_first_and_of_few_others(store, role, downloaders, want):
+    downloading = {entry_of(number) for number in range(100, 100 + downloaders)}
+    await announce(store, *(update(entry_of(number), role=Role.SEED) for number in range(30)))
+    await announce(store, *map(update, downloading))
+    for _ in range(20):  # sometimes it is among those chosen itself
+        (view,) = await announce(store, update(entry_of(0), role=role, want=want))
+        assert len(told(view) & downloading) == min(want, downloaders)
+        others, fewest = len(told(view) - downloading - {entry_of(0)}), max(0, min(want, COMPANY) - downloaders)
+        assert fewest <= others <= fewest + bool(fewest and want > COMPANY)  # one more if it was not chosen itself
+        assert len(view.peers) == 6 * len(told(view))
+
+
+async def test_partial_seeds_count_as_incomplete(store):
     await announce(store, update(entry_of(1), role=Role.SEED), update(entry_of(2)))
     (view,) = await announce(store, update(entry_of(3), role=Role.PARTIAL_SEED))
-    assert told(view) == {entry_of(2)}
     assert view.counts[:3] == (1, 0, 2)
     assert await counts_of(store) == SwarmCounts(1, 0, 2, 1)
     (view,) = await announce(store, update(entry_of(4)))
