@@ -79,12 +79,12 @@ class TrackerSource:
         self._asked: set[str] = set()  # these may know of us
         self._joined: set[str] = set()  # these have said so
         self._not_before: dict[str, float] = {}  # those that told us to come later, or never
-        self._completed = False
+        self._completions = self._told_completions = 0
         self._wake = trio.Event()
 
     def completed(self) -> None:
         """Tell trackers, now, that our download is complete; peers that are no seeds can then find us as one."""
-        self._completed = True
+        self._completions += 1
         self._wake.set()
 
     async def run(self, found: Found) -> None:
@@ -98,6 +98,7 @@ class TrackerSource:
     async def _announce_for_ever(self, found: Found) -> None:
         failures, lonely = 0, 0
         while True:
+            self._wake = trio.Event()
             answer = await self._ask_tiers(found)
             if answer is None:
                 failures += 1
@@ -108,21 +109,21 @@ class TrackerSource:
                 delay_s = _delay_s(answer, lonely)
             with trio.move_on_after(delay_s):
                 await self._wake.wait()
-            self._wake = trio.Event()
 
     async def _ask_tiers(self, found: Found) -> TrackerAnswer | None:
         """Ask one tracker after another until one answers; None if none did."""
         for url in self._tiers:
             if trio.current_time() < self._not_before.get(url, 0.0):
                 continue
-            joined = url in self._joined
-            event = Event.STARTED if not joined else Event.COMPLETED if self._completed else Event.NONE
+            completions = self._completions  # another may come before the answer
+            is_news = completions > self._told_completions
+            event = Event.STARTED if url not in self._joined else Event.COMPLETED if is_news else Event.NONE
             try:
                 answer = await self._ask(url, event, found)
             except P2PSyncError as error:
                 self._note_failure(url, error)
                 continue
-            self._completed = False
+            self._told_completions = completions
             self._tiers.promote(url)
             self._joined.add(url)
             self._report(url, _outcome(answer))

@@ -162,6 +162,19 @@ async def test_the_tracker_hears_started_then_nothing_then_completed_then_stoppe
         assert heard[3][1].numwant == 0
 
 
+async def test_a_download_that_completes_during_an_announce_is_told_too(mock_clock):
+    def reply(announce):
+        if announce.event == Event.STARTED:
+            source.completed()
+        return {"interval": 500, "peers": b"\x7f\0\0\1\0\1"}
+
+    async with stub_tracker(reply) as (url, heard), swarm() as peers:
+        source, _ = peers.join(5001, [url])
+        await peers.until(lambda: len(peers.reports) == 2)
+        assert events(heard) == ["started", "completed"]
+        assert heard[1][0] - heard[0][0] < 400
+
+
 async def test_the_interval_of_the_tracker_is_kept(mock_clock):
     reply = {"interval": 40, "min interval": 10, "peers": b"\x7f\0\0\1\0\1"}
     async with stub_tracker(lambda announce: reply) as (url, heard), swarm() as peers:
