@@ -22,6 +22,13 @@ _FIRST_RETRY_S = 2.0
 _LONGEST_RETRY_S = 600.0
 _LONGEST_INTERVAL_S = 3600.0
 _SHORTEST_INTERVAL_S = 1.0
+_ALONE_SHARE, _ALONE_S = 1 / 6, 60.0
+"""The longest that a host without a link waits: so much of the interval, which says how busy the tracker is (it is five
+minutes of the usual half hour), or so long if that is more."""
+_DIALS_S = 15.0
+"""So long it waits at least if it was told of somebody: they are dialled meanwhile."""
+_LOOK_S = 10.0
+"""So soon it is noticed that the last link has ended."""
 _GROWTH = 1.6
 _MOST_GROWTHS = 30  # which make years: a float would not bear those of a month without a tracker
 _FAMILIES: tuple[int, ...] = (trio.socket.AF_INET, trio.socket.AF_INET6)
@@ -52,6 +59,7 @@ class TrackerSource:
         progress: Callable[[], Progress],
         rng: random.Random,
         report: Report = lambda url, outcome: None,
+        is_linked: Callable[[], bool] = lambda: True,
         families: Sequence[int] = _FAMILIES,
         tls: ssl.SSLContext | None = None,
     ) -> None:
@@ -65,6 +73,7 @@ class TrackerSource:
             progress: Gives the current numbers; asked at each announce.
             rng: For the order of trackers, and for jitter.
             report: Told after each announce which tracker it was and, in a sentence, what came of it.
+            is_linked: Says whether there is a link to anybody: whoever has none asks again sooner.
             families: Address families we listen on: each is announced from an address of its own.
             tls: How to verify `https://` trackers; None for the system's authorities.
         """
@@ -73,6 +82,7 @@ class TrackerSource:
         self._progress = progress
         self._rng = rng
         self._report = report
+        self._is_linked = is_linked
         self._families = families
         self._tls = tls
         self._tracker_ids: dict[str, bytes] = {}
@@ -102,13 +112,24 @@ class TrackerSource:
             answer = await self._ask_tiers(found)
             if answer is None:
                 failures += 1
-                delay_s = _grown(failures, _LONGEST_RETRY_S) * (1 + self._rng.random() / 2)
+                await self._nap(_grown(failures, _LONGEST_RETRY_S) * (1 + self._rng.random() / 2))
             else:
                 failures = 0
-                lonely = 0 if self._names_others(answer) else lonely + 1
-                delay_s = _delay_s(answer, lonely)
-            with trio.move_on_after(delay_s):
-                await self._wake.wait()
+                await self._await_next(answer, lonely)
+                lonely = 0 if self._has_company(answer) else lonely + 1
+
+    async def _await_next(self, answer: TrackerAnswer, lonely: int) -> None:
+        """Wait as the tracker says; how long also depends on links, which come up and end meanwhile."""
+        asked_at = trio.current_time()
+        while not self._wake.is_set():
+            rest_s = asked_at + self._delay_s(answer, lonely) - trio.current_time()
+            if rest_s <= 0:
+                return
+            await self._nap(min(rest_s, _LOOK_S))
+
+    async def _nap(self, longest_s: float) -> None:
+        with trio.move_on_after(longest_s):
+            await self._wake.wait()
 
     async def _ask_tiers(self, found: Found) -> TrackerAnswer | None:
         """Ask one tracker after another until one answers; None if none did."""
@@ -187,6 +208,20 @@ class TrackerSource:
         self._tracker_ids[url] = answer.tracker_id or tracker_id
         return answer
 
+    def _delay_s(self, answer: TrackerAnswer, lonely: int) -> float:
+        """Return the tracker's interval, or less without company, `lonely` times in a row before, if it allows that."""
+        interval_s = min(max(float(answer.interval_s), _SHORTEST_INTERVAL_S), _LONGEST_INTERVAL_S)
+        min_interval_s = min(float(answer.min_interval_s), _LONGEST_INTERVAL_S)
+        if self._has_company(answer):
+            return max(interval_s, min_interval_s)
+        grown_s = _grown(lonely, interval_s if self._is_linked() else max(_ALONE_S, interval_s * _ALONE_SHARE))
+        dials_s = _DIALS_S if self._names_others(answer) else 0.0
+        return max(min(max(grown_s, dials_s), interval_s), min_interval_s)
+
+    def _has_company(self, answer: TrackerAnswer) -> bool:
+        """Say whether there is a link, and the tracker knows of others too: it may have missed who came with us."""
+        return self._is_linked() and self._names_others(answer)
+
     def _names_others(self, answer: TrackerAnswer) -> bool:
         """Say whether there is somebody besides us: a peer on another port than ours, or two on ours."""
         return any(peer.port != self._announce.port for peer in answer.peers) or len(answer.peers) > 1
@@ -206,14 +241,6 @@ class TrackerSource:
 def _says_little(error: P2PSyncError) -> tuple[bool, bool]:
     """Sort answers before silence, and silence before the lack of an address to ask."""
     return isinstance(error, UnreachableError), isinstance(error.__cause__, trio.socket.gaierror)
-
-
-def _delay_s(answer: TrackerAnswer, lonely: int) -> float:
-    """Return the tracker's interval or, after `lonely` answers without a peer in a row, less if it allows that."""
-    interval_s = min(max(float(answer.interval_s), _SHORTEST_INTERVAL_S), _LONGEST_INTERVAL_S)
-    if not lonely:
-        return max(interval_s, min(float(answer.min_interval_s), _LONGEST_INTERVAL_S))
-    return min(max(_grown(lonely - 1, interval_s), float(answer.min_interval_s)), interval_s)
 
 
 def _grown(times: int, longest_s: float) -> float:

@@ -217,6 +217,7 @@ class FolderNetwork:
             progress=self._tracker_progress,
             rng=self._rng,
             report=self._note_outcome,
+            is_linked=lambda: self.swarm.has_peers,
             families=_families(self._ports.listeners),
         )
 

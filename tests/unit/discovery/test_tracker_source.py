@@ -27,7 +27,7 @@ class Swarm:
         self.reports = []
         self.changed = trio.Event()
 
-    def join(self, port, *tiers, left=1, families=(socket.AF_INET,)):
+    def join(self, port, *tiers, left=1, families=(socket.AF_INET,), is_linked=lambda: True):
         source = TrackerSource(
             tiers,
             info_hash=HASH,
@@ -36,6 +36,7 @@ class Swarm:
             progress=lambda: Progress(0, 0, left),
             rng=random.Random(port),
             report=self._report,
+            is_linked=is_linked,
             families=families,
         )
         self.found[port] = set()
@@ -194,6 +195,35 @@ async def test_alone_it_asks_sooner_but_never_below_the_minimum_and_ever_less_of
         assert all(gap > 3.9 for gap in gaps)
         assert gaps[0] < 30
         assert gaps[-1] > 2 * gaps[0]
+
+
+async def test_whoever_was_told_of_peers_and_has_no_link_asks_again_soon_and_ever_less_often(mock_clock):
+    async with (
+        stub_tracker(lambda announce: {"interval": 420, "peers": b"\x7f\0\0\1\0\1"}) as (url, heard),
+        swarm() as peers,
+    ):
+        peers.join(5001, [url], is_linked=lambda: False)
+        await peers.until(lambda: len(peers.reports) == 9)
+        gaps = [later - earlier for (earlier, _), (later, _) in pairwise(heard)]
+        assert 14.9 < gaps[0] < 60  # there was time to dial them
+        assert gaps[-1] > 2 * gaps[0]
+        assert max(gaps) < 200
+
+
+async def test_whoever_loses_its_last_link_asks_at_once_where_the_others_are_now(mock_clock):
+    links = [1]
+    reply = {"interval": 2000, "min interval": 60, "peers": b"\x7f\0\0\1\0\1"}
+    async with stub_tracker(lambda announce: reply) as (url, heard), swarm() as peers:
+        peers.join(5001, [url], is_linked=lambda: bool(links))
+        await peers.until(lambda: len(peers.reports) == 1)
+        await trio.sleep(100)
+        assert len(heard) == 1
+        links.clear()
+        await peers.until(lambda: len(peers.reports) == 2)
+        assert heard[1][0] - heard[0][0] < 200
+        links.append(2)
+        await trio.sleep(100)
+        assert len(heard) == 2
 
 
 async def test_its_own_address_in_the_list_is_no_company(mock_clock):
