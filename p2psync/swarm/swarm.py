@@ -317,7 +317,8 @@ class Swarm:
     def _ban(self, link: Link, reason: str) -> None:
         """Have no link with a device again; also where its link is gone by the time its fault is found."""
         if not self._book.is_banned(link.device):
-            self._book.ban(link.device, link.address, reason)
+            # Where it says that it listens may be somebody else's; if it is its own, a dial there ends at its device.
+            self._book.ban(link.device, link.dialled, reason)
             self._context.on_event(PeerBanned(link.device, reason))
 
     # --- what links hear ----------------------------------------------------------------------------------------------

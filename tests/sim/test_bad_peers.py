@@ -201,6 +201,26 @@ async def test_a_head_with_a_wrong_signature_is_banned(autojump_clock, net, fold
     assert list(getter.swarm.statistics().bans) == [bad.host.device]
 
 
+async def test_whoever_is_banned_takes_no_address_along_that_it_only_claims(autojump_clock, net, folder):
+    seed, getter = SimPeer(net, "seed", folder), SimPeer(net, "getter", folder)
+    seed.share()
+    liar = Host("liar")
+    liar.name = seed.host.name  # behind the same router
+    net.listen(liar, PeerAddress(liar.name, 9))
+    async with trio.open_nursery() as nursery:
+        await nursery.start(seed.run)
+        await nursery.start(getter.run)
+        raw = RawPeer(await net.dial(liar, getter.address))
+        await raw.read_until(raw_peer.HELLO)
+        await raw.hello(port=seed.address.port)
+        await raw.send(raw_peer.HEAD, b"forged")
+        await raw.read_to_end()
+        assert list(getter.swarm.statistics().bans) == [liar.device]
+        getter.swarm.add_addresses([seed.address])
+        await all_get(getter, within_s=5)
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_peer_that_says_missing_to_everything_is_passed_over(autojump_clock, net, folder):
     async def script(peer):
         await claim_everything(peer, folder)
