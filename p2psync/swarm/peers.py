@@ -3,6 +3,7 @@
 import enum
 import math
 import random
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -18,6 +19,8 @@ PATIENT_TRIES = 30
 CLOSE_PEERS = 10
 """Of those met later than others so many are tried for ever: most swarms are no larger, and one dial in six seconds
 costs nothing."""
+MET_OF_A_HOST = 5
+"""Of one host so many addresses count as met, the latest: it can make itself any number, and must not displace all."""
 CLOSE_RETRY_S = 60.0
 """What their waits grow to: a sharer that was away over the weekend, or our network, is back about a minute later."""
 LONGEST_RETRY_S = 300.0
@@ -68,7 +71,7 @@ class AddressRecord:
         busy: It is being dialled, or a link to it is up.
         device: Who was found there last.
         last_failure: A sentence for people; empty if it never failed.
-        rank: Its place in the list in which we heard of it.
+        rank: Its place in the list in which we heard of it, or among the addresses of its host if that is further back.
         told_by: The peer that alone told us of it, as long as nobody was found there; None for any other source.
         by_user: The user named it.
         met: When somebody was met there last, as a number that grows with every meeting, from 1 on; those of the last
@@ -95,9 +98,10 @@ class PeerBook:
     """All addresses of one swarm, and its latest bans, which last as long as the program.
 
     The first of every list are dialled first, and the last of long lists make room: whoever names thousands of dead
-    addresses does not hide the few that others name. Every other dial is to whoever has been due for longest instead:
-    the first of a list, if dead, do not hide the rest. What peers tell comes after all else, and is not tried for long.
-    Nothing but what the user named, and the last few that were met, is tried for ever: most who leave never return.
+    addresses, in a list or one by one as a peer that listens at thousands of ports, does not hide the few that others
+    name. Every other dial is to whoever has been due for longest instead: the first of a list, if dead, do not hide the
+    rest. What peers tell comes after all else, and is not tried for long. Nothing but what the user named, and the last
+    few that were met, is tried for ever: most who leave never return.
     """
 
     def __init__(self, rng: random.Random) -> None:
@@ -122,10 +126,13 @@ class PeerBook:
 
     def add(self, addresses: Iterable[PeerAddress], now: float, origin: Origin = Origin.NAMED) -> None:
         """Learn addresses; those known keep their history but for the longest waits, banned ones stay banned."""
-        for rank, address in enumerate(islice(addresses, MAX_ADDRESSES)):
+        places = Counter(address.host for address in self._records)
+        for place, address in enumerate(islice(addresses, MAX_ADDRESSES)):
             if address not in self._banned_addresses:
-                met = -rank if origin is Origin.SAVED else None
+                met = -place if origin is Origin.SAVED else None
+                rank = max(place, places[address.host])
                 record = self._records.get(address, AddressRecord(next_try=now, rank=rank, met=met))
+                places[address.host] += address not in self._records
                 next_try = min(record.next_try, now + MAX_RETRY_S) if record.failures else record.next_try
                 by_user = record.by_user or origin is Origin.USER
                 self._records[address] = replace(record, next_try=next_try, told_by=None, by_user=by_user)
@@ -182,6 +189,10 @@ class PeerBook:
         """A link is up to whoever is at an address."""
         self._meetings += 1
         self._change(address, device=device, told_by=None, met=self._meetings)
+        same_host = [(at, record.met) for at, record in self._records.items() if at.host == address.host]
+        met = [(met, at) for at, met in same_host if met is not None]
+        for _, earlier in sorted(met)[:-MET_OF_A_HOST]:
+            self._change(earlier, met=None)
 
     def failed(self, address: PeerAddress, sentence: str, now: float) -> None:
         """Dialling failed, or the link ended early: try later, later each time."""

@@ -55,7 +55,7 @@ def fail_often(peers: PeerBook, address: PeerAddress, times: int) -> None:
 
 def meet_others(peers: PeerBook, count: int) -> None:
     for number in range(1, count + 1):
-        address = PeerAddress("other", number)
+        address = PeerAddress(f"other {number}", 1)
         peers.add([address], 0.0)
         peers.linked(address, b"%032d" % number)
 
@@ -97,6 +97,16 @@ def test_whoever_was_met_before_many_others_is_looked_for_much_at_first_and_then
     assert is_steady(waits[PATIENT_TRIES:], LONGEST_RETRY_S)
     peers.failed(HERE, "no", 0.0)
     assert HERE not in dict(peers.records())
+
+
+def test_one_host_displaces_not_all_who_were_met():
+    peers = book(HERE)
+    peers.linked(HERE, DEVICE)
+    for port in range(1, 2 * CLOSE_PEERS):
+        peers.add([PeerAddress("hostile", port)], 0.0)
+        peers.linked(PeerAddress("hostile", port), DEVICE)
+    fail_often(peers, HERE, MOST_TRIES)
+    assert HERE in dict(peers.records())
 
 
 def test_those_saved_were_met_the_first_last_and_before_all_who_are_met_now():
@@ -217,6 +227,17 @@ def test_the_first_of_every_list_are_dialled_first():
     peers = book(*(PeerAddress("x", n) for n in range(1, 100)))
     peers.add([HERE, THERE], 1.0)
     assert set(peers.due(1.0, [])[:4]) == {PeerAddress("x", 1), PeerAddress("x", 2), HERE, THERE}
+
+
+def test_who_names_one_address_of_its_own_after_another_hides_nobody():
+    peers = book()
+    for port in range(1, MAX_ADDRESSES + 1):
+        peers.add([PeerAddress("hostile", port)], 0.0)
+        peers.linked(PeerAddress("hostile", port), DEVICE)
+    peers.add([HERE, THERE], 1.0)
+    assert set(peers.due(1.0, [])[:6]) >= {HERE, THERE}
+    assert {HERE, THERE} <= dict(peers.records()).keys()
+    assert len(peers) == MAX_ADDRESSES
 
 
 def test_the_end_of_a_long_list_makes_room_for_another():
