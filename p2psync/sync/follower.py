@@ -139,6 +139,7 @@ class Follower:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._follow_heads)
             if after_hearing:
+                await self._offer_known()
                 await self._newest.heard.wait()
             if self._newest.head is not None:
                 self._newer.set()
@@ -150,6 +151,17 @@ class Follower:
                 self._is_superseded = False
                 with trio.CancelScope() as self._pull_scope:
                     await self._pull()
+
+    async def _offer_known(self) -> None:
+        """Offer the head that is known: a writer that has forgotten it, its index being lost, then goes above it."""
+        head = self._newest.head
+        if head is not None and not head.provisional and await trio.to_thread.run_sync(self._has_pages, head.root):
+            self._swarm.publish(self._newest.signed, head.root, complete=False)
+
+    def _has_pages(self, root: BlockId) -> bool:
+        found = self._folder.pages.get([root]) if self._folder.pages.held([root]) else {}
+        pages = Manifest.parse_untrusted(found[root]).pages if found else ()
+        return bool(found) and len(self._folder.pages.held(pages)) == len(set(pages))
 
     async def _follow_heads(self) -> None:
         while True:

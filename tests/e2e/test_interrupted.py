@@ -72,6 +72,22 @@ def test_a_getter_killed_at_any_time_leaves_no_half_file_and_completes_later(slo
     assert differences(tmp_path / "a", tmp_path / "b") == []
 
 
+def test_a_sharer_that_lost_its_index_goes_above_what_those_who_come_back_know(tmp_path):
+    make_random_tree(tmp_path / "a", 20, seed=1)
+    with share(tmp_path / "a") as sharer:
+        link = sharer.wait_event("ready")["link"]
+        (tmp_path / "a/file").write_bytes(b"second version")
+        sharer.wait_event("published", seq=2)
+        with get(link, tmp_path / "b") as getter:
+            getter.complete()
+    for left in (tmp_path / "a/.p2psync").glob("index.sqlite*"):
+        left.unlink()
+    (tmp_path / "a/new").write_bytes(b"third version")
+    with share(tmp_path / "a") as sharer, get(sharer.wait_event("ready")["link"], tmp_path / "b") as getter:
+        getter.complete()
+    assert differences(tmp_path / "a", tmp_path / "b") == []
+
+
 def test_a_killed_sharer_comes_back_and_the_getter_completes(slow, tmp_path):
     sharer, link, relay = slow
     with get(link, tmp_path / "b", "--peer", relay.address) as getter:
