@@ -36,15 +36,17 @@ class StagedFile:
         entry: What it will be.
         missing: How many blocks are still to be written.
         has_looks: Whether its permissions and time are set.
+        taken: How it looked last, if it was a file of the folder that somebody may still be writing to.
     """
 
-    __slots__ = ("_have", "entry", "has_looks", "missing", "number", "offsets")
+    __slots__ = ("_have", "entry", "has_looks", "missing", "number", "offsets", "taken")
 
     def __init__(self, number: int, entry: Entry, have: bytes = b"") -> None:
         lengths = struct.unpack(f">{len(entry.lengths) // 4}I", entry.lengths)
         self.number = number
         self.entry = entry
         self.has_looks = False
+        self.taken = b""
         self.offsets: list[int] = [0, *accumulate(lengths)]
         self._have = bytearray(have or (len(lengths) + 7) // 8)
         self.missing = len(lengths) - sum(byte.bit_count() for byte in have)
@@ -159,8 +161,9 @@ class Staging:
             self._create(file)
         self._written(file, slot, BlockId(file.entry.ids) if file.is_whole else None)
 
-    def filled(self, file: StagedFile) -> None:
-        """Count all of a file as written: a file of the folder with the same content has been moved to its name."""
+    def filled(self, file: StagedFile, taken: bytes) -> None:
+        """Count all of a file as written: a file of the folder, which looked so, has been moved to its name."""
+        file.taken = taken
         for slot in range(len(file.offsets) - 1):
             self._written(file, slot, None)
 

@@ -21,7 +21,7 @@ from p2psync.store.folder_state import FolderState
 from p2psync.store.index import FileRow
 from p2psync.store.local_file import LocalFile
 from p2psync.store.staging import StagedFile
-from p2psync.sync.fingerprint import UNSETTLED, fingerprint, is_settled, looks_like, unsettled
+from p2psync.sync.fingerprint import UNSETTLED, fingerprint, is_settled, is_unwritten, looks_like, unsettled
 from p2psync.sync.versions import VersionsDirectory
 
 VERSIONS = "versions"
@@ -109,6 +109,9 @@ class FolderWriter:
             with self._problem_of(file.entry):
                 marks.append((self._rename_in(file.name, file.entry, mark), file.number))
                 placed.append(file)
+                if file.taken and not is_unwritten(file.taken, marks[-1][0]):
+                    self._rows.append((file.number, file.entry, UNSETTLED, False))
+                    raise PathError(file.entry.path, "was written to while it was renamed: run the same command again")
         with self._database.transaction():
             self._index.set_fingerprints(marks)
             self._staging.settle(placed)
@@ -238,9 +241,11 @@ class FolderWriter:
         if file.has_looks and not is_known:
             return UNSETTLED
         with self._problem_of(file.entry):
-            if not file.has_looks:
-                os.chmod(file.name, file.entry.mode, dir_fd=self._staging.handle)
-                _set_time(file.name, file.entry, self._staging.handle)
+            staging = self._staging.handle
+            if not file.has_looks and (not file.taken or is_unwritten(file.taken, _look(file.name, staging))):
+                os.chmod(file.name, file.entry.mode, dir_fd=staging)
+                _set_time(file.name, file.entry, staging)
+                file.taken = file.taken and _look(file.name, staging)
             return self._try_clear(file.entry, file) if is_known else UNSETTLED
         return None
 
@@ -378,7 +383,7 @@ def _remove_directory(name: bytes, handle: int) -> None:
     os.rmdir(name, dir_fd=handle)
 
 
-def _look(name: bytes, directory: int) -> bytes:
+def _look(name: bytes | str, directory: int) -> bytes:
     """Return the fingerprint of what stands there, UNSETTLED if nothing does."""
     try:
         return fingerprint(os.stat(name, dir_fd=directory, follow_symlinks=False))

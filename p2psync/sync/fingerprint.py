@@ -53,6 +53,13 @@ def looks_like(mark: bytes, now: bytes) -> bool:
     return bool(mark) and mark[-_FORM.size :] == now[-_FORM.size :]
 
 
+def is_unwritten(mark: bytes, now: bytes) -> bool:
+    """Say whether nobody has written to a file since it was noted, whatever became of its name and permissions."""
+    size, mtime, _, inode, *_ = _FORM.unpack(mark[-_FORM.size :])
+    size_now, mtime_now, _, inode_now, *_ = _FORM.unpack(now[-_FORM.size :])
+    return (size, mtime, inode) == (size_now, mtime_now, inode_now)
+
+
 def is_same_object(mark: bytes, now: bytes) -> bool:
     """Say whether the same file or directory still stands at a path, whatever has been done to it."""
     return bool(mark) and _FORM.unpack(mark[-_FORM.size :])[3] == _FORM.unpack(now[-_FORM.size :])[3]

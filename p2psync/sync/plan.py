@@ -311,7 +311,7 @@ class Planner:
             if local is None or local.entry.ids != file.entry.ids or self._listed.of(place.key) is not None:
                 continue
             if self._writer.take(local, file.name):
-                self._staging.filled(file)
+                self._staging.filled(file, local.fingerprint)
                 return True
         return False
 

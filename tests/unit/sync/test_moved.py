@@ -2,10 +2,12 @@
 
 import os
 import random
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from p2psync.sync import apply
 from p2psync.sync.fingerprint import CLOCK_TICK_NS
 from p2psync.sync.moved import LEAST_BYTES
 from p2psync.sync.watch import clock_ns
@@ -121,3 +123,31 @@ async def test_a_name_that_was_there_before_is_no_hindrance(a, tmp_path):
         assert a.report.hashed_bytes == 0
         inode(a.root / new)
         a.scan()
+
+
+@pytest.mark.parametrize("edited", ["before it is whole", "as it is put in its place"])
+async def test_what_is_written_to_a_file_while_it_is_renamed_is_kept(edited, a, tmp_path, monkeypatch):
+    with following(tmp_path / "b", a.swarm) as b, ExitStack() as opened:
+        await b.get()
+        inode(b.root / "d" / "file")
+        file = opened.enter_context(open(b.root / "d" / "file", "r+b"))
+        os.rename(a.root / "d" / "file", a.root / "d" / "other")
+        (a.root / "z").write_bytes(b"another, to be fetched")
+        a.publish()
+
+        def edit(_: object) -> None:
+            file.seek(SIZE)
+            file.write(b"edit")
+            file.flush()
+
+        if edited == "before it is whole":
+            b.before_write = edit
+        else:
+            monkeypatch.setattr(apply, "make_durable", lambda directory: edit(None))
+        matched = await b.get()
+        assert [problem.path for problem in matched.problems] == [b"d/other"]
+        b.before_write = None
+        monkeypatch.undo()
+        assert (await b.get()).problems == ()
+        assert tree(b.root) == tree(a.root)
+        assert b.moved_aside() == {noise(1) + b"edit"}
