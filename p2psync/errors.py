@@ -3,6 +3,10 @@
 A message is a sentence for a human that says what to do next. Anything that is none of these is a bug of ours.
 """
 
+from typing import TypeVar
+
+_Error = TypeVar("_Error", bound=Exception)
+
 
 class P2PSyncError(Exception):
     """Whatever p2psync can explain to its user in one sentence."""
@@ -49,12 +53,11 @@ class ConfigError(P2PSyncError):
     """The user's input (an option, a link, a folder) cannot be used as it is."""
 
 
-def first_error(group: BaseExceptionGroup[P2PSyncError]) -> P2PSyncError:
+def first_error(group: BaseExceptionGroup[_Error]) -> _Error:
     """Return the error of a group that is nearest to its top, which is the one to tell."""
-    todo: list[BaseException] = [group]
+    todo: list[_Error | BaseExceptionGroup[_Error]] = [group]
     for error in todo:
-        if isinstance(error, BaseExceptionGroup):
-            todo += error.exceptions
-        elif isinstance(error, P2PSyncError):
+        if not isinstance(error, BaseExceptionGroup):
             return error
+        todo += error.exceptions
     raise group

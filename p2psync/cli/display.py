@@ -63,10 +63,12 @@ class JsonDisplay:
         """Print one event; bytes of a name that are no text come as lone surrogates, as Python reads them."""
         if isinstance(event, PeersSeen):
             return
-        sys.stdout.write(json.dumps({"event": event.event} | asdict(event)) + "\n")
-        sys.stdout.flush()
-        if isinstance(event, Problem):  # for whoever reads only the log
-            sys.stderr.write(f"error: {printable(event.message)}\n")
+        try:
+            sys.stdout.write(json.dumps({"event": event.event} | asdict(event)) + "\n")
+            sys.stdout.flush()
+        finally:
+            if isinstance(event, Problem):  # for whoever reads only the log
+                sys.stderr.write(f"error: {printable(event.message)}\n")
 
 
 class TerminalDisplay:

@@ -3,6 +3,7 @@
 import gc
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,7 +40,8 @@ from p2psync.cli.options import (
     read_pull,
     read_tiers,
 )
-from p2psync.errors import ConfigError, P2PSyncError
+from p2psync.cli.output import OutputError, ReaderGoneError, guard_streams
+from p2psync.errors import ConfigError, P2PSyncError, StoreError
 from p2psync.ids import parse_address
 from p2psync.sharelink import parse_link
 
@@ -365,12 +367,25 @@ class _Told:
 def main() -> None:
     """Run the command line."""
     gc.disable()  # while modules are imported: a tenth of the time to start; `run_command` enables it
-    try:
-        code = app(prog_name="p2psync", standalone_mode=False)
-    except _USAGE_ERROR as error:
-        code = _tell_usage(error, as_json="--json" in sys.argv[1:])
+    guard_streams()
+    code = _run_app(as_json="--json" in sys.argv[1:])
     gc.freeze()  # or Python looks through everything once more before it ends
     sys.exit(code)
+
+
+def _run_app(*, as_json: bool) -> int:
+    try:
+        code: int = app(prog_name="p2psync", standalone_mode=False)
+        sys.stdout.flush()
+    except _USAGE_ERROR as error:
+        code = _tell_usage(error, as_json=as_json)
+    except ReaderGoneError:
+        code = 130
+    except OutputError as error:
+        from p2psync.cli.run import tell_error
+
+        code = tell_error(StoreError(str(error)), as_json=as_json)
+    return code
 
 
 def _tell_usage(error: Exception, *, as_json: bool) -> int:
@@ -379,5 +394,6 @@ def _tell_usage(error: Exception, *, as_json: bool) -> int:
 
     if as_json:
         return tell_error(ConfigError(error.format_message()), as_json=True)  # type: ignore[attr-defined]
-    error.show()  # type: ignore[attr-defined]
+    with suppress(OutputError):
+        error.show()  # type: ignore[attr-defined]
     return 2

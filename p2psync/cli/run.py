@@ -1,15 +1,16 @@
 """Run a command to its end: signals, error families, exit codes."""
 
 import gc
-import os
 import resource
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import trio
 
 from p2psync.cli.display import Display, JsonDisplay, TerminalDisplay
+from p2psync.cli.output import OutputError, ReaderGoneError
 from p2psync.errors import (
     ConfigError,
     IntegrityError,
@@ -80,24 +81,19 @@ async def _run(work: Callable[[Callable[[Shown], None]], Awaitable[None]], displ
                 nursery.cancel_scope.cancel()
     except* P2PSyncError as group:
         failed = first_error(group)
-    except* BrokenPipeError:  # whoever read our output is gone, and so is the use of going on
+    except* ReaderGoneError:
         stopped = True
-        _discard_output()
+    except* OutputError as unwritten:
+        failed = failed or StoreError(str(first_error(unwritten)))
     if failed is not None:
         return _tell(failed, display)
     return INTERRUPTED if stopped else 0
 
 
-def _discard_output() -> None:
-    """Let what is still buffered for a closed pipe go nowhere, or Python complains of it at its end."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
-
-
 def _tell(error: P2PSyncError, display: Display) -> int:
     for family, kind, code in _ENDINGS:
         if isinstance(error, family):
-            display.show(Problem(kind, str(error)))
+            with suppress(OutputError):  # the exit code says it, whoever reads or does not
+                display.show(Problem(kind, str(error)))
             return code
     raise error

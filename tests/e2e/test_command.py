@@ -7,7 +7,9 @@ import sys
 
 import pytest
 
-from tests.e2e.program import LOOPBACK, WAIT_S, ask
+from tests.e2e.compare import differences
+from tests.e2e.program import LOOPBACK, WAIT_S, ask, share
+from tests.e2e.tree import make_random_file
 
 COMMAND = (sys.executable, "-m", "p2psync")
 
@@ -35,6 +37,67 @@ def test_it_ends_without_a_traceback_when_nobody_reads_its_output_any_more(tmp_p
         running.stdout.close()
         _, told = running.communicate(timeout=WAIT_S)
     assert (running.returncode, b"Traceback" in told) == (130, False), told
+
+
+def redirected(redirection, *arguments):
+    """Run a command to its end with its output going where a shell is told; return its exit code and what it said."""
+    script = f'"$@" {redirection}'
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", script, "bash", *COMMAND, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=WAIT_S,
+        check=False,
+    )
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("--version",), ("--help",), ("share", "a"), ("share", "a", "--json")])
+@pytest.mark.parametrize(("redirection", "reason"), [(">&-", "Bad file descriptor"), (">/dev/full", "No space left")])
+def test_results_that_cannot_be_written_end_it_with_a_sentence(tmp_path, monkeypatch, arguments, redirection, reason):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a").mkdir()
+    code, told = redirected(redirection, *arguments, *(LOOPBACK if "share" in arguments else ()))
+    assert code == 5, told
+    assert told.splitlines()[-1].startswith(f"error: the output cannot be written ({reason}")
+    assert "Traceback" not in told
+
+
+@pytest.mark.parametrize("events", [("--json",), ()])
+@pytest.mark.parametrize("redirection", [">&-", ">/dev/full", "2>&-", "2>/dev/full", ">&- 2>&- <&-", "2>&1 | :"])
+def test_an_error_has_its_exit_code_though_it_cannot_be_written(tmp_path, events, redirection):
+    code, told = redirected(redirection, "share", tmp_path / "missing", *events)
+    assert code == 2
+    assert told == ("" if "2>" in redirection else f"error: there is no folder '{tmp_path}/missing'\n")
+
+
+@pytest.mark.parametrize(
+    ("events", "redirection", "wanted"),
+    [
+        ((), ">&-", 0),
+        ((), ">/dev/full", 0),
+        ((), "| head -1", 0),
+        ((), "2>&-", 0),
+        ((), "2>/dev/full", 0),
+        ((), ">&- 2>&- <&-", 0),
+        (("--json",), "2>&-", 0),
+        ((), "2>&1 | (exec <&-)", 130),
+        (("--json",), "| head -1", 130),
+        (("--json",), "2>&1 | head -1", 130),
+        (("--json",), ">/dev/full", 5),
+    ],
+)
+def test_a_get_does_not_need_those_who_read_its_sentences_but_ends_with_those_who_do(
+    tmp_path, events, redirection, wanted
+):
+    make_random_file(tmp_path / "a/file", 2_000_000, seed=1)
+    with share(tmp_path / "a") as sharer:
+        link = sharer.wait_event("ready")["link"]
+        slowly = ("--limit-down", "2M")  # so that there is something to say when the reader has gone
+        code, told = redirected(redirection, "get", link, tmp_path / "b", *events, *slowly, *LOOPBACK)
+    assert (code, "Traceback" in told) == (wanted, False), told
+    if wanted == 0:
+        assert differences(tmp_path / "a", tmp_path / "b") == []
 
 
 @pytest.mark.parametrize(("called", "shown"), [("", "p2psync get "), ("./scripts/p2psync", "./scripts/p2psync get ")])
