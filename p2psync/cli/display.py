@@ -72,7 +72,7 @@ class JsonDisplay:
 
 
 class TerminalDisplay:
-    """Sentences on stderr, with a line of progress where that is a terminal; links and results on stdout."""
+    """Sentences on stderr, with a line of progress where a terminal can rewrite it; links and results on stdout."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -85,7 +85,7 @@ class TerminalDisplay:
         self._additions = 0
 
     def __enter__(self) -> Self:
-        if self._console.is_terminal:
+        if self._console.is_terminal and not self._console.is_dumb_terminal:  # one line cannot be rewritten there
             self._live = Live(console=self._console, transient=True, auto_refresh=False)
             self._live.start()
         return self

@@ -1,6 +1,8 @@
 """The command beside its work: what it says of a wrong command line, and when nobody reads its output any more."""
 
 import json
+import os
+import pty
 import signal
 import subprocess
 import sys
@@ -8,7 +10,7 @@ import sys
 import pytest
 
 from tests.e2e.compare import differences
-from tests.e2e.program import LOOPBACK, WAIT_S, ask, share
+from tests.e2e.program import LOOPBACK, WAIT_S, ask, code_of, share
 from tests.e2e.tree import make_random_file
 
 COMMAND = (sys.executable, "-m", "p2psync")
@@ -98,6 +100,20 @@ def test_a_get_does_not_need_those_who_read_its_sentences_but_ends_with_those_wh
     assert (code, "Traceback" in told) == (wanted, False), told
     if wanted == 0:
         assert differences(tmp_path / "a", tmp_path / "b") == []
+
+
+def test_a_terminal_that_cannot_rewrite_a_line_is_told_what_is_waited_for_in_plain_lines(tmp_path, monkeypatch):
+    (tmp_path / "a").mkdir()
+    with share(tmp_path / "a") as sharer:
+        link = sharer.wait_event("ready")["link"]
+    monkeypatch.setenv("TERM", "dumb")
+    ours, theirs = pty.openpty()
+    command = [*COMMAND, "get", code_of(link), tmp_path / "b", "--timeout", "5", *LOOPBACK]
+    with open(ours, closefd=True) as screen, subprocess.Popen(command, stdout=theirs, stderr=theirs) as running:
+        os.close(theirs)
+        line = screen.readline()
+        running.send_signal(signal.SIGINT)
+    assert line.startswith("no peer reachable yet"), line
 
 
 @pytest.mark.parametrize(("called", "shown"), [("", "p2psync get "), ("./scripts/p2psync", "./scripts/p2psync get ")])
