@@ -82,6 +82,8 @@ def explain_standstill(activity: Activity, numbers: SwarmStatistics) -> str:
         return ""
     if numbers.unwritten_bytes >= FULL_INTAKE_BYTES:
         return f"waiting for the disk here: {_megabytes(numbers.unwritten_bytes)} are received and not written"
+    if any(map(_is_held_back, links)):
+        return ""
     owing = [link for link in links if _to_come(link)]
     if owing:
         owed = sum(map(_to_come, owing))
@@ -132,7 +134,7 @@ def _state(link: LinkStatistics) -> str:
     words = [
         (link.snubbed, "owes blocks and sends none"),
         (owes and wants, "trades with us"),
-        (owes and link.is_paused and link.down_limit is not None, "held back by our limit"),
+        (_is_held_back(link), "held back by our limit"),
         (link.in_flight_bytes > 0, "sends to us"),
         (owes, "sends what it has sent to nobody"),
         (wants and link.chokes_us, "is sent to, and chokes us"),
@@ -143,6 +145,11 @@ def _state(link: LinkStatistics) -> str:
         (link.standing is None and not link.complete, "has offered nothing yet"),
     ]
     return next((state for holds, state in words if holds), "idle")
+
+
+def _is_held_back(link: LinkStatistics) -> bool:
+    """Say whether what a peer owes would come if our limit let us read it; the next is read when that allows."""
+    return _to_come(link) > 0 and link.is_paused and link.down_limit is not None
 
 
 def _to_come(link: LinkStatistics) -> int:

@@ -109,6 +109,7 @@ def test_a_standstill_is_explained(numbers, words):
     ("activity", "numbers"),
     [
         (Activity.FETCHING, swarm(replace(OWING, down_bytes_per_s=5000.0))),
+        (Activity.FETCHING, swarm(replace(OWING, is_paused=True, down_limit=20e3))),
         (Activity.FETCHING, swarm(unassigned_tasks=3)),
         (Activity.SERVING, swarm(OWING)),
         (Activity.APPLYING, swarm(QUIET, unwritten_bytes=FULL_INTAKE_BYTES)),
