@@ -9,10 +9,12 @@ from dataclasses import asdict
 from types import TracebackType
 from typing import Protocol, Self
 
+import trio
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from p2psync.cli.rate import Rate
 from p2psync.cli.tables import peer_lines, printable, show_bytes
 from p2psync.node.events import (
     Listening,
@@ -77,7 +79,9 @@ class TerminalDisplay:
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._live: Live | None = None
-        self._rates = _Rates()
+        self._rates = Rates()
+        self._progress: Progress | None = None
+        self._shown = ""
         self._said_waiting = ""
         self._said_link = ""
         self._matched: Matched | None = None
@@ -114,7 +118,7 @@ class TerminalDisplay:
             case Note():
                 self._say(printable(event.message))
             case PeersSeen():
-                self._peers = event.peers() if self._live else ()
+                self._show_peers(event)
             case Listening():
                 pass
 
@@ -129,12 +133,25 @@ class TerminalDisplay:
         self._say("anybody with that line can read the folder; Ctrl-C stops sharing")
 
     def _show_progress(self, event: Progress) -> None:
+        self._progress = event
         if self._live is not None:
-            lines = [progress_line(event, self._rates), *peer_lines(self._peers[:LIVE_PEERS])]
-            self._live.update(Text("\n".join(lines), overflow="ellipsis", no_wrap=True), refresh=True)
+            self._refresh(self._live, event)
         elif event.waiting_for and event.waiting_for != self._said_waiting:
             self._say(event.waiting_for)
         self._said_waiting = event.waiting_for
+
+    def _show_peers(self, event: PeersSeen) -> None:
+        """Comes twice a second, also while nothing moves: a rate sinks then."""
+        if self._live is not None:
+            self._peers = event.peers()
+            if self._progress is not None:
+                self._refresh(self._live, self._progress)
+
+    def _refresh(self, live: Live, event: Progress) -> None:
+        lines = [progress_line(event, self._rates, trio.current_time()), *peer_lines(self._peers[:LIVE_PEERS])]
+        if (text := "\n".join(lines)) != self._shown:
+            self._shown = text
+            live.update(Text(text, overflow="ellipsis", no_wrap=True), refresh=True)
 
     def _show_match(self, event: Matched) -> None:
         before, self._matched = self._matched, event
@@ -170,58 +187,31 @@ class TerminalDisplay:
             self._live.start()
 
 
-class _Rate:
-    """Bytes a second over the last seconds, from counts taken every half second while something moves."""
-
-    _INTERVAL_S = 0.5
-    _NEWEST_SHARE = 0.3
-
-    def __init__(self) -> None:
-        self.bytes_per_s = 0.0
-        self._count = self._steps = 0
-
-    def update(self, count: int) -> None:
-        """Take in the next count."""
-        moved, self._count = count - self._count, count
-        if not moved and not self._steps:
-            return
-        self._steps += 1
-        # The plain mean at first: a share of the newest alone would take seconds to climb from zero.
-        share = max(self._NEWEST_SHARE, 1 / self._steps)
-        self.bytes_per_s += share * (moved / self._INTERVAL_S - self.bytes_per_s)
-
-    def stop(self) -> None:
-        """Nothing moves any more."""
-        self.bytes_per_s = 0.0
-        self._steps = 0
-
-
-class _Rates:
+class Rates:
     """How fast bytes come and go."""
 
     def __init__(self) -> None:
-        self.down, self.up = _Rate(), _Rate()
-        self._last: Progress | None = None
+        self.down, self.up = Rate(), Rate()
 
-    def update(self, event: Progress) -> None:
-        """Take in the next event; the same once more says that everything stands still."""
-        if event == self._last:
+    def update(self, event: Progress, now: float) -> None:
+        """Take in how the work stands at this moment."""
+        if event.waiting_for or event.state not in ("fetching", "applying"):
             self.down.stop()
-            self.up.stop()
-        self.down.update(event.fetched_bytes)
-        self.up.update(event.uploaded_bytes)
-        self._last = event
+        else:
+            self.down.begin(event.fetched_bytes, now)
+            self.down.update(event.fetched_bytes, now)
+        self.up.update(event.uploaded_bytes, now)
 
 
-def progress_line(event: Progress, rates: _Rates) -> str:
+def progress_line(event: Progress, rates: Rates, now: float) -> str:
     """Return the line that a terminal shows."""
-    rates.update(event)
+    rates.update(event, now)
     if event.waiting_for:
         return event.waiting_for
     if event.state == "scanning":
         return f"scanning: {_count(event.scanned_files, 'file')} looked at"
     parts = [f"{event.state}:"]
-    down, up = rates.down.bytes_per_s, rates.up.bytes_per_s
+    down, up = rates.down.bytes_per_s(now), rates.up.bytes_per_s(now)
     if event.total_bytes and event.state in ("fetching", "applying"):
         left = event.total_bytes - event.done_bytes
         parts.append(f"{100 * event.done_bytes // event.total_bytes} % of {show_bytes(event.total_bytes)},")

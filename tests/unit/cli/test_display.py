@@ -1,6 +1,6 @@
 import pytest
 
-from p2psync.cli.display import TerminalDisplay, _Rates, progress_line
+from p2psync.cli.display import Rates, TerminalDisplay, progress_line
 from p2psync.node.events import LocalAddition, Matched, Problem, Progress
 
 MB = 1_000_000
@@ -12,10 +12,15 @@ def at(
     return Progress(state, fetched, total, fetched, sent, 1, 0, waiting, round(sent / total, 3))
 
 
-def shown(*events: Progress) -> str:
-    """Return the line that stands there after the last of these events."""
-    rates = _Rates()
-    return [progress_line(event, rates) for event in events][-1]
+def shown(*events: Progress, every_s: float = 0.5, then_s: float = 0.0) -> str:
+    """Return the line that stands there after the last of these events, and `then_s` more in which nothing moves.
+
+    It is looked at twice a second, as the program does, and the events come `every_s`.
+    """
+    rates = Rates()
+    looks = int(2 * every_s)
+    told = [event for event in events[:-1] for _ in range(looks)] + [events[-1]] * (1 + int(2 * then_s))
+    return [progress_line(event, rates, now / 2) for now, event in enumerate(told)][-1]
 
 
 def test_a_steady_transfer_is_shown_at_its_rate_from_the_start():
@@ -35,8 +40,9 @@ def test_the_rate_follows_a_transfer_that_slows_down():
 
 @pytest.mark.parametrize("state", ["serving", "matched"])
 def test_no_rate_is_left_standing_when_nothing_moves(state):
-    still = at(0, sent=80 * MB, state=state)
-    shown_last = shown(at(0, state=state), at(0, sent=40 * MB, state=state), still, still)
+    sent = [at(0, state=state), at(0, sent=40 * MB, state=state), at(0, sent=80 * MB, state=state)]
+    assert "sending 80.0 MB/s" in shown(*sent)
+    shown_last = shown(*sent, then_s=2.5)
     assert shown_last.replace("sent 0.80 times, ", "") == f"{state}: 1 peer"
 
 
@@ -47,7 +53,34 @@ def test_a_share_shows_how_often_it_has_sent_the_folder():
 
 
 def test_a_transfer_that_stands_still_has_neither_rate_nor_end():
-    assert shown(at(0), at(5 * MB), at(5 * MB)) == "fetching: 5 % of 100.0 MB, 1 peer"
+    assert shown(at(0), at(5 * MB), then_s=2.5) == "fetching: 5 % of 100.0 MB, 1 peer"
+
+
+@pytest.mark.parametrize("pause_s", [0.0, 2.0, 4.0, 7.5])
+def test_a_block_every_eight_seconds_is_shown_at_the_rate_of_the_line_all_the_while(pause_s):
+    blocks = [at(number * MB) for number in range(6)]
+    assert shown(*blocks, every_s=8, then_s=pause_s) == "fetching: 5 % of 100.0 MB, 125.0 kB/s, 12:40 left, 1 peer"
+
+
+def test_the_first_block_of_a_slow_line_took_since_fetching_began():
+    assert "125.0 kB/s, 13:12 left" in shown(at(0), at(MB), every_s=8)
+
+
+def test_a_rate_sinks_when_the_next_block_is_overdue():
+    blocks = [at(number * MB) for number in range(6)]
+    rates = [float(shown(*blocks, every_s=8, then_s=s).split(", ")[1].removesuffix(" kB/s")) for s in (8, 10, 14, 16)]
+    assert rates[0] == 125.0
+    assert sorted(set(rates), reverse=True) == rates
+
+
+def test_an_hour_without_a_taker_does_not_slow_the_rate_of_sending_down():
+    quiet = [at(0, state="serving")] * 7200
+    sent = [at(0, sent=number * MB, state="serving") for number in range(1, 4)]
+    assert "sending 2.0 MB/s" in shown(*quiet, *sent)
+    earlier = at(0, sent=MB, state="serving")
+    assert "sending" not in shown(at(0, state="serving"), *[earlier] * 7200)
+    later = [at(0, sent=number * MB, state="serving") for number in range(2, 5)]
+    assert "sending 2.0 MB/s" in shown(at(0, state="serving"), *[earlier] * 7200, *later)
 
 
 def test_of_many_paths_that_are_left_alone_ten_are_named_each_time_and_the_others_counted(capsys):
