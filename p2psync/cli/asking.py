@@ -1,12 +1,14 @@
 """Commands that ask a running process: peers, status, limit, first."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from p2psync.cli.tables import first_lines, limit_lines, peer_lines, sent_lines, status_lines
+from p2psync.errors import ConfigError, StoreError, UnreachableError
 from p2psync.node.control import ask_control
 from p2psync.node.peer_table import read_row
 from p2psync.store.folder_state import STATE_NAME
@@ -19,15 +21,26 @@ def ask(directory: Path, state_directory: Path | None, question: Mapping[str, An
 
     Raises:
         UnreachableError: There is none.
-        ConfigError: It does not take the question.
-        StoreError: What is waited for cannot be made there.
+        ConfigError: It does not take the question, or there is no such folder.
+        StoreError: What is waited for cannot be made there; or it is no folder, or not ours to ask.
     """
-    waits = bool(question.get("wait"))
-    answer = ask_control(state_directory or directory / STATE_NAME, question, waits=waits)
+    try:
+        answer = ask_control(state_directory or directory / STATE_NAME, question, waits=bool(question.get("wait")))
+    except UnreachableError:
+        _check_is_folder(state_directory or directory)
+        raise
     if as_json:
         sys.stdout.write(json.dumps({"event": question["command"]} | answer) + "\n")
     else:
         sys.stdout.write("".join(f"{line}\n" for line in _LINES[question["command"]](answer)))
+
+
+def _check_is_folder(directory: Path) -> None:
+    """Refuse what is no folder, as the commands that work on one do."""
+    if not os.path.lexists(directory):
+        raise ConfigError(f"there is no folder {str(directory)!r}")
+    if not os.path.isdir(directory):
+        raise StoreError(f"{str(directory)!r} is not a folder")
 
 
 def _peers(answer: Mapping[str, Any]) -> Sequence[str]:

@@ -77,7 +77,7 @@ def ask_control(directory: Path, question: Question, *, waits: bool = False) -> 
     Raises:
         UnreachableError: There is none, or it ended before it answered.
         ConfigError: It does not take the question.
-        StoreError: What was asked for cannot be made there.
+        StoreError: What was asked for cannot be made there, or it is another user's process.
     """
     sentence = "nothing is running for this folder: start it with share, get or sync"
     with _socket() as client:
@@ -92,6 +92,10 @@ def ask_control(directory: Path, question: Question, *, waits: bool = False) -> 
             line = client.makefile("rb").readline()
         except TimeoutError:
             raise UnreachableError("the process that is at work on this folder does not answer") from None
+        except PermissionError:
+            raise StoreError(
+                f"no permission to ask in {str(directory)!r}: only who started what runs there may"
+            ) from None
         except OSError:
             raise UnreachableError(sentence) from None
     if not line.endswith(b"\n"):

@@ -1,13 +1,18 @@
 """Asking a running process: peers, status, limit."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
 from p2psync.errors import ConfigError
 from p2psync.node.control import ask_control
-from tests.e2e.program import ask, eventually, get, share
+from tests.e2e.program import WAIT_S, WITHOUT_PRIVILEGE, ask, eventually, get, share
 from tests.e2e.tree import make_random_file
+
+AS_A_USER = WITHOUT_PRIVILEGE if os.geteuid() == 0 else ()
 
 
 def asked(command, folder, *options):
@@ -66,6 +71,35 @@ def test_nothing_is_said_to_be_sent_so_many_times_while_no_size_is_known(tmp_pat
         assert asked("peers", tmp_path / "a") == {"event": "peers", "peers": [], "copies_sent": None}
         assert ask("peers", tmp_path / "a").stdout == "nobody is linked\n"
         assert "times the folder" not in ask("status", tmp_path / "a").stdout
+
+
+def test_a_folder_that_is_none_is_not_said_to_have_nothing_running(tmp_path):
+    told = ask("status", tmp_path / "missing")
+    assert (told.returncode, told.stderr) == (2, f"error: there is no folder '{tmp_path}/missing'\n")
+    told = ask("status", tmp_path, "--state-dir", tmp_path / "missing")
+    assert (told.returncode, told.stderr) == (2, f"error: there is no folder '{tmp_path}/missing'\n")
+    (tmp_path / "file").touch()
+    told = ask("status", tmp_path / "file")
+    assert (told.returncode, told.stderr) == (5, f"error: '{tmp_path}/file' is not a folder\n")
+
+
+@pytest.mark.parametrize("closed", [".p2psync", ".p2psync/control"])
+def test_what_another_user_runs_is_not_said_not_to_run(tmp_path, closed):
+    (tmp_path / "a").mkdir()
+    with share(tmp_path / "a") as sharer:
+        sharer.wait_event("ready")
+        (tmp_path / "a/.p2psync").chmod(0o755)
+        (tmp_path / "a" / closed).chmod(0o000)
+        told = subprocess.run(
+            [*AS_A_USER, sys.executable, "-m", "p2psync", "status", tmp_path / "a"],
+            capture_output=True,
+            text=True,
+            timeout=WAIT_S,
+            check=False,
+        )
+        (tmp_path / "a/.p2psync").chmod(0o700)
+    assert (told.returncode, told.stdout) == (5, "")
+    assert told.stderr.startswith(f"error: no permission to ask in '{tmp_path}/a/.p2psync'"), told.stderr
 
 
 @pytest.mark.parametrize("command", ["peers", "status", "limit"])
