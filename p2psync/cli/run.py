@@ -43,6 +43,8 @@ _ENDINGS: list[tuple[type[P2PSyncError], str, int]] = [
 def run_command(work: Callable[[Callable[[Shown], None]], Awaitable[None]], *, as_json: bool) -> int:
     """Run `work`, which is given where to tell its events; return the exit code."""
     display = JsonDisplay() if as_json else TerminalDisplay()
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # until now it ended us at once; the display wants to end
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     _raise_limit_of_files()
     gc.freeze()  # nothing that is imported is ever garbage: it need not be looked through

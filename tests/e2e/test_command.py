@@ -6,6 +6,8 @@ import pty
 import signal
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -114,6 +116,29 @@ def test_a_terminal_that_cannot_rewrite_a_line_is_told_what_is_waited_for_in_pla
         line = screen.readline()
         running.send_signal(signal.SIGINT)
     assert line.startswith("no peer reachable yet"), line
+
+
+@pytest.mark.parametrize(
+    ("module", "imported"),
+    [("p2psync", "typer"), ("p2psync", "p2psync.cli"), ("p2psync", "trio"), ("tracker", "typer"), ("tracker", "trio")],
+)
+def test_ctrl_c_while_the_program_is_still_loading_ends_it_without_a_word(tmp_path, module, imported):
+    (tmp_path / "a").mkdir()
+    works = ("share", tmp_path / "a", *LOOPBACK) if module == "p2psync" else ("serve", "--listen", "127.0.0.1:0")
+    command = [sys.executable, "-X", "importtime", "-m", module, *works]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stderr
+        assert any(f" {imported}." in line for line in running.stderr), "told as each module is loaded"
+        running.send_signal(signal.SIGINT)
+        result, told = running.communicate(timeout=WAIT_S)
+    assert (running.returncode, result) == (130, "")
+    assert "Traceback" not in told, told
+
+
+@pytest.mark.parametrize("project", ["p2psync", "tracker"])
+def test_the_installed_command_is_the_same_program(project):
+    scripts = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]["scripts"]
+    assert f"{project}.__main__:main" in scripts.values()
 
 
 @pytest.mark.parametrize(("called", "shown"), [("", "p2psync get "), ("./scripts/p2psync", "./scripts/p2psync get ")])
