@@ -31,6 +31,11 @@ class AskedPath:
         parent, _, name = self.path.rpartition(b"/")
         return entry_key(parent, name)
 
+    @property
+    def is_part(self) -> bool:
+        """Whether a place in it is asked for, which only a file has."""
+        return self.offset > 0 or self.count is not None
+
     def ancestors(self) -> list[Span]:
         """Return the keys of the directories that it is in, the outermost first, each as a span."""
         parts = self.path.split(b"/")

@@ -72,7 +72,10 @@ class Ask:
                 self.problem = ConfigError(f"the folder has no {_shown(self.what.path)}: see how it is written there")
             return
         self.size_bytes = entry.size_bytes
-        if self.what.offset > self.size_bytes:
+        if entry.kind is not Kind.FILE and self.what.is_part:
+            kind = entry.kind.name.lower()
+            self.problem = ConfigError(f"{_shown(self.what.path)} is a {kind}, no file: leave --from and --bytes away")
+        elif self.what.offset > self.size_bytes:
             self.problem = ConfigError(f"{_shown(self.what.path)} has {self.size_bytes} bytes: ask for a place in it")
         self.kind = entry.kind  # last: from now on a look may be taken, in another thread
 

@@ -92,6 +92,8 @@ def test_whoever_waits_for_the_last_thing_of_all_is_told_before_the_process_ends
 
 def test_what_cannot_be_asked_for_is_refused_in_a_sentence(tmp_path):
     make_random_file(tmp_path / "a/large", 24_000_000, seed=1)
+    make_random_file(tmp_path / "a/films/small", 10, seed=2)
+    (tmp_path / "a/link").symlink_to("large")
     with share(tmp_path / "a") as sharer:
         link = sharer.wait_event("ready")["link"]
         assert "all of it is here" in ask("first", tmp_path / "a", "large").stderr
@@ -104,6 +106,10 @@ def test_what_cannot_be_asked_for_is_refused_in_a_sentence(tmp_path):
                 (["/"], "no path inside the folder"),
                 (["large/x"], "the folder has no"),
                 (["large", "--from", "24000001"], "has 24000000 bytes"),
+                (["films", "--from", "1"], "'films' is a directory, no file: leave --from and --bytes away"),
+                (["films", "--bytes", "1"], "'films' is a directory, no file"),
+                (["films", "--bytes", "1", "--wait"], "'films' is a directory, no file"),
+                (["link", "--bytes", "1"], "'link' is a symlink, no file"),
             ):
                 told = ask("first", tmp_path / "b", *options)
                 assert told.returncode == 2
