@@ -7,7 +7,7 @@ Layers, each importing only those below it (checked by import-linter, pyproject.
     sync | swarm            files and manifests | peers and links; neither knows the other
     discovery | store       where peers are | where blocks are
     wire | manifest         byte formats between peers | what a folder contains (pure)
-    sharelink, blocks, chunking, keys, bencoding, metrics, ids, errors (pure)
+    sharelink, blocks, chunking, keys, bencoding, metrics, ids, words, errors (pure)
 
 Start reading at DESIGN.md, then node/share.py for how the parts meet.
 """

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from p2psync.ids import InfoHash
 from p2psync.wire.announce import SwarmCounts
+from p2psync.words import counted
 from tracker.swarms import Totals
 
 CONTENT_TYPE = b"text/html; charset=utf-8"
@@ -13,7 +14,8 @@ _STYLE += "td:first-child,th:first-child{text-align:left;font-family:monospace}"
 
 def render_page(totals: Totals, busiest: Sequence[tuple[InfoHash, SwarmCounts]]) -> bytes:
     """Return the page as HTML; nothing in it comes from a stranger's text."""
-    sums = f"{totals.swarms:,} swarms, {totals.peers:,} peers ({totals.peers4:,} by IPv4, {totals.peers6:,} by IPv6)"
+    sums = f"{counted(totals.swarms, 'swarm')}, {counted(totals.peers, 'peer')}"
+    sums += f" ({totals.peers4:,} by IPv4, {totals.peers6:,} by IPv6)"
     rows = "".join(
         f"<tr><td>{info_hash.hex()}<td>{counts.complete:,}<td>{counts.incomplete:,}<td>{counts.downloaded:,}"
         for info_hash, counts in busiest

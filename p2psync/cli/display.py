@@ -30,6 +30,7 @@ from p2psync.node.events import (
     Shown,
 )
 from p2psync.node.peer_table import PeerRow
+from p2psync.words import counted
 
 COMMAND = os.environ.get("P2PSYNC_COMMAND", "p2psync")
 """How this program was called, for lines to paste: scripts/p2psync says that it was from a clone."""
@@ -109,7 +110,7 @@ class TerminalDisplay:
                 self._count_additions()
                 self._show_match(event)
             case Published():
-                self._say(f"published version {event.seq}: {_count(event.files, 'file')}, {show_bytes(event.bytes)}")
+                self._say(f"published version {event.seq}: {counted(event.files, 'file')}, {show_bytes(event.bytes)}")
             case LocalAddition():
                 self._show_addition(event)
             case Problem():
@@ -124,7 +125,7 @@ class TerminalDisplay:
 
     def _show_ready(self, event: Ready) -> None:
         so_far = "so far, and the scan goes on" if isinstance(event, Offering) else f"on {event.listen}"
-        self._say(f"sharing {_count(event.files, 'file')}, {show_bytes(event.bytes)}, {so_far}")
+        self._say(f"sharing {counted(event.files, 'file')}, {show_bytes(event.bytes)}, {so_far}")
         if event.link == self._said_link:
             return
         self._said_link = event.link
@@ -158,11 +159,11 @@ class TerminalDisplay:
         fetched_bytes = event.fetched_bytes - (before.fetched_bytes if before else 0)
         took = "" if before else f" in {event.seconds:.1f} s"  # of a later match it says how long we have been here
         self._say(
-            f"matches: {_count(event.files, 'file')}, {show_bytes(event.bytes)} "
+            f"matches: {counted(event.files, 'file')}, {show_bytes(event.bytes)} "
             f"({show_bytes(fetched_bytes)} fetched, {show_bytes(event.reused_bytes)} found here){took}"
         )
         if event.displaced:
-            self._say(f"{_count(event.displaced, 'path')} of yours moved to .p2psync/versions")
+            self._say(f"{counted(event.displaced, 'path')} of yours moved to .p2psync/versions")
 
     def _show_addition(self, event: LocalAddition) -> None:
         self._additions += 1
@@ -173,7 +174,7 @@ class TerminalDisplay:
         """All that were left alone have been told of: say how many were not named."""
         unnamed, self._additions = self._additions - NAMED_ADDITIONS, 0
         if unnamed > 0:
-            self._say(f"left alone as well: {_count(unnamed, 'path')} more")
+            self._say(f"left alone as well: {counted(unnamed, 'path')} more")
 
     def _say(self, sentence: str, *, style: str = "") -> None:
         self._console.print(Text(sentence, style=style))
@@ -209,7 +210,7 @@ def progress_line(event: Progress, rates: Rates, now: float) -> str:
     if event.waiting_for:
         return event.waiting_for
     if event.state == "scanning":
-        return f"scanning: {_count(event.scanned_files, 'file')} looked at"
+        return f"scanning: {counted(event.scanned_files, 'file')} looked at"
     parts = [f"{event.state}:"]
     down, up = rates.down.bytes_per_s(now), rates.up.bytes_per_s(now)
     if event.total_bytes and event.state in ("fetching", "applying"):
@@ -223,11 +224,7 @@ def progress_line(event: Progress, rates: Rates, now: float) -> str:
         parts.append(f"sending {show_bytes(up)}/s,")
     if event.state == "serving" and event.copies_sent:
         parts.append(f"sent {event.copies_sent:.2f} times,")
-    return " ".join([*parts, _count(event.peers, "peer")])
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    return " ".join([*parts, counted(event.peers, "peer")])
 
 
 def _duration(seconds: float) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from p2psync.node.peer_table import PeerRow
+from p2psync.words import counted
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 _NO_STATUS: Mapping[str, Any] = {
@@ -67,7 +68,7 @@ def status_lines(status: Mapping[str, Any]) -> list[str]:
         ["work", done],
         ["fetched", show_bytes(status["fetched_bytes"])],
         ["sent", sent],
-        ["peers", f"{status['peers']} linked, {status['addresses']} addresses known"],
+        ["peers", f"{status['peers']} linked, {counted(status['addresses'], 'address')} known"],
         *([["waits", printable(status["waiting_for"])]] if status["waiting_for"] else []),
         *(["found by", printable(f"{where}: {outcome}")] for where, outcome in status["sources"].items()),
         ["listens on", status["listen"]],
@@ -116,7 +117,7 @@ def _peer_cells(row: PeerRow) -> list[str]:
 
 def _still_to_come(row: PeerRow) -> str:
     owes = f", owes {show_bytes(row.owes_bytes)}" if row.owes_bytes else ""
-    return owes + (f", {row.wished_blocks:,} blocks left to it" if row.wished_blocks else "")
+    return owes + (f", {counted(row.wished_blocks, 'block')} left to it" if row.wished_blocks else "")
 
 
 def _limit(rate: float | None, is_exempt: bool) -> str:

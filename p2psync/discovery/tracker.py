@@ -14,6 +14,7 @@ from p2psync.discovery.udp_announce import announce_udp
 from p2psync.errors import P2PSyncError, UnreachableError
 from p2psync.ids import InfoHash, PeerAddress, PeerId
 from p2psync.wire.announce import Announce, Event, TrackerAnswer, TrackerRefusalError
+from p2psync.words import counted
 
 ANSWER_S = 10.0
 FAREWELL_S = 1.0
@@ -266,4 +267,4 @@ def _joined(answers: Sequence[TrackerAnswer]) -> TrackerAnswer:
 
 def _outcome(answer: TrackerAnswer) -> str:
     warning = f" ({answer.warning})" if answer.warning else ""
-    return f"names {len(answer.peers)} peers{warning}"
+    return f"names {counted(len(answer.peers), 'peer')}{warning}"

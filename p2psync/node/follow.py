@@ -20,6 +20,7 @@ from p2psync.store.folder_state import FolderState
 from p2psync.sync import events
 from p2psync.sync.follower import PLAINLY, Follower, PullOptions
 from p2psync.sync.heads import NewestHead
+from p2psync.words import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ class _Follow:
             await self._done.wait()
             nursery.cancel_scope.cancel()
         if self._problems:
-            raise StoreError(f"{len(self._problems)} paths could not be made here; all others are right")
+            raise StoreError(f"{counted(len(self._problems), 'path')} could not be made here; all others are right")
 
     async def _run_follower(self, follower: Follower) -> None:
         try:

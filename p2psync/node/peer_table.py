@@ -95,7 +95,8 @@ def _why_nobody_is_asked(links: Sequence[LinkStatistics]) -> str:
     chokers = [link for link in links if link.chokes_us and (link.complete or link.pages)]
     if chokers:
         return f"waiting for {_names(chokers)}: others are served first there (--reciprocal)"
-    return f"waiting for somebody who has what is missing: none of the {len(links)} linked peers does"
+    lacking = "the one linked peer does not" if len(links) == 1 else f"none of the {len(links)} linked peers does"
+    return f"waiting for somebody who has what is missing: {lacking}"
 
 
 def _row(link: LinkStatistics, pages: int) -> PeerRow:

@@ -13,6 +13,7 @@ from p2psync.store.folder_state import FolderState
 from p2psync.sync.asked import AskedPath, overlaps, readable_end
 from p2psync.sync.page_groups import PageGroups
 from p2psync.sync.plan import Planner
+from p2psync.words import counted
 
 MOST_ASKS = 64
 """Each costs a look at its files five times a second."""
@@ -76,7 +77,9 @@ class Ask:
             kind = entry.kind.name.lower()
             self.problem = ConfigError(f"{_shown(self.what.path)} is a {kind}, no file: leave --from and --bytes away")
         elif self.what.offset > self.size_bytes:
-            self.problem = ConfigError(f"{_shown(self.what.path)} has {self.size_bytes} bytes: ask for a place in it")
+            self.problem = ConfigError(
+                f"{_shown(self.what.path)} has {counted(self.size_bytes, 'byte')}: ask for a place in it"
+            )
         self.kind = entry.kind  # last: from now on a look may be taken, in another thread
 
     def look(self, planner: Planner, folder: FolderState) -> None:

@@ -105,7 +105,7 @@ def test_what_cannot_be_asked_for_is_refused_in_a_sentence(tmp_path):
                 ([str(tmp_path / "b/large")], "no path inside the folder"),
                 (["/"], "no path inside the folder"),
                 (["large/x"], "the folder has no"),
-                (["large", "--from", "24000001"], "has 24000000 bytes"),
+                (["large", "--from", "24000001"], "has 24,000,000 bytes"),
                 (["films", "--from", "1"], "'films' is a directory, no file: leave --from and --bytes away"),
                 (["films", "--bytes", "1"], "'films' is a directory, no file"),
                 (["films", "--bytes", "1", "--wait"], "'films' is a directory, no file"),

@@ -127,5 +127,5 @@ def test_a_file_whose_blocks_are_not_as_long_as_signed_is_refused_and_the_rest_a
         get(code_for(KEYS), place.target, "--peer", peer.address, "--timeout", "30") as getter,
     ):
         sentence = assert_gave_up(getter, 5, within_s=60)
-    assert "1 paths could not be made here" in sentence
+    assert "1 path could not be made here" in sentence
     assert set(snapshot(place.check_outside().target)) <= {b"c"}

@@ -1,4 +1,6 @@
-from p2psync.cli.tables import peer_lines
+from dataclasses import replace
+
+from p2psync.cli.tables import peer_lines, status_lines
 from p2psync.node.peer_table import PeerRow
 
 ROW = PeerRow(
@@ -33,3 +35,8 @@ def test_a_peer_is_a_line_that_says_which_limit_holds_and_which_does_not():
         "sends to us, owes 4.0 kB, 1,200 blocks left to it",
         "p2psync/1",
     ]
+
+
+def test_of_one_address_and_one_block_there_is_one():
+    assert "1 linked, 1 address known" in "\n".join(status_lines({"peers": 1, "addresses": 1}))
+    assert "1 block left to it" in peer_lines([replace(ROW, wished_blocks=1)])[0]

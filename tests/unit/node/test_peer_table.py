@@ -91,7 +91,7 @@ CHOKING = replace(QUIET, chokes_us=True)
 @pytest.mark.parametrize(
     ("numbers", "words"),
     [
-        (swarm(QUIET, unassigned_tasks=3), "none of the 1 linked peers"),
+        (swarm(QUIET, unassigned_tasks=3), "missing: the one linked peer does not"),
         (swarm(OWING), "waiting for 10.0.0.2:4001"),
         (swarm(QUIET, DEALING, unassigned_tasks=3), "waiting for 10.0.0.2:4001: 3.0 MB are asked for"),
         (swarm(OWING, DEALING), "waiting for 2 peers: 5.0 MB"),

@@ -100,7 +100,7 @@ async def test_what_the_folder_does_not_have_is_refused(tmp_path):
             async with trio.open_nursery() as nursery:
                 await getter.get()
             assert sorted(told) == [
-                ("a/one", "'a/one' has 400000 bytes: ask for a place in it"),
+                ("a/one", "'a/one' has 400,000 bytes: ask for a place in it"),
                 ("a/one/x", "the folder has no 'a/one/x': see how it is written there"),
                 ("d", "the folder has no 'd': see how it is written there"),
             ]

@@ -167,7 +167,7 @@ async def test_the_page_shows_totals_and_the_busiest_swarms_by_hash():
     await store.tend(0)
     await store.tend(20)
     page = (await get(app, "/"))[1].decode()
-    assert "1 swarms, 1 peers" in page
+    assert "1 swarm, 1 peer (" in page
     assert "61" * 20 in page
 
 
