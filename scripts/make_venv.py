@@ -22,14 +22,16 @@ def main(root: Path, extra: str) -> int:
     venv = root / ".venv"
     try:
         venv.mkdir(exist_ok=True)
-        with (venv / LOCK).open("a") as lock:
+        with _open_lock(venv / LOCK) as lock:
             _acquire(lock)
             if not _is_current(root, venv, extra):
-                _say("setting up, once: installing what p2psync needs, this takes about a minute…")
                 _make(root, venv, extra, lock)
                 _say("setting up: done")
     except subprocess.CalledProcessError as error:
         _say(f"{error.stdout}{error.stderr}setting up failed: the lines above say why; mend that, then run this again")
+        return 1
+    except PermissionError as error:
+        _say(f"setting up failed: {error}: have the owner of this clone start it once, or use a clone of your own")
         return 1
     except OSError as error:
         _say(f"setting up failed: {error}; mend that, then run this again")
@@ -39,12 +41,23 @@ def main(root: Path, extra: str) -> int:
     return 0
 
 
-def _acquire(lock: IO[str]) -> None:
+def _open_lock(path: Path) -> IO[str]:
+    """Open the lock, only to wait for it where its owner alone can make what is missing."""
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return path.open("a")
+    except OSError:
+        if not path.exists():
+            raise
+        return path.open()
+
+
+def _acquire(lock: IO[str]) -> None:
+    kind = fcntl.LOCK_EX if lock.writable() else fcntl.LOCK_SH
+    try:
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         _say("waiting for the p2psync that is setting up…")
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        fcntl.flock(lock, kind)
 
 
 def _is_current(root: Path, venv: Path, extra: str) -> bool:
@@ -54,10 +67,13 @@ def _is_current(root: Path, venv: Path, extra: str) -> bool:
         is_from_this = (stamps / extra).read_bytes() == (root / "pyproject.toml").read_bytes()
     except FileNotFoundError:
         return False
-    return is_made_here and is_from_this and (venv / "bin/python").exists()
+    return is_made_here and is_from_this and os.access(venv / "bin/python", os.X_OK)
 
 
 def _make(root: Path, venv: Path, extra: str, lock: IO[str]) -> None:
+    if not lock.writable():
+        raise PermissionError(f"{venv} is to be made or changed, which only its owner may")
+    _say("setting up, once: installing what p2psync needs, this takes about a minute…")
     stamps = venv / "made-from"
     is_usable = _is_usable(root, venv)
     (venv / UNFINISHED).touch()

@@ -1,5 +1,6 @@
 """`./scripts/p2psync` of a fresh clone: here of a small project with the real launchers and the real pip."""
 
+import fcntl
 import os
 import shutil
 import signal
@@ -9,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.program import eventually
+from tests.e2e.program import WITHOUT_PRIVILEGE, eventually
 
+AS_A_USER = WITHOUT_PRIVILEGE if os.geteuid() == 0 else ()
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 # Built by the project itself, so that pip needs no network here.
 PYPROJECT = """
@@ -151,6 +153,52 @@ def test_a_moved_clone_sets_itself_up_again(clone, tmp_path):
     assert done.returncode == 0
     assert "setting up, once" in done.stderr
     assert f"{tmp_path}/moved" in (tmp_path / "moved/.venv/bin/p2psync").read_text()
+
+
+@pytest.fixture
+def clone_of_another(clone, tmp_path):
+    """The clone, which nobody may write: run it `AS_A_USER`."""
+    root = clone.parents[1]
+    written = [root, *(path for path in root.rglob("*") if not path.is_symlink())]
+    modes = {path: path.stat().st_mode for path in written}
+    for path, mode in modes.items():
+        path.chmod(mode & ~0o222)
+    yield root
+    for path, mode in modes.items():
+        path.chmod(mode)
+
+
+def test_a_finished_clone_of_another_user_just_runs(clone_of_another):
+    done = run(*AS_A_USER, clone_of_another / "scripts/p2psync", "x")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_clone_that_another_user_is_setting_up_is_waited_for(clone_of_another):
+    venv = clone_of_another / ".venv"
+    stamp = venv / "made-from/root"
+    place = stamp.read_text()
+    stamp.chmod(0o644)
+    stamp.write_text("")
+    with (venv / ".lock").open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        command = [*AS_A_USER, clone_of_another / "scripts/p2psync", "x"]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": environment()}
+        started = subprocess.Popen(command, **pipes)
+        assert started.stderr.readline().startswith("waiting for the p2psync that is setting up")
+        stamp.write_text(place)
+    out, err = started.communicate(timeout=300)
+    assert (started.returncode, out[:5], err) == (0, "['x']", "")
+
+
+def test_a_clone_that_only_another_user_can_set_up_says_so(clone_of_another):
+    pyproject = clone_of_another / "pyproject.toml"
+    text = pyproject.read_text()
+    pyproject.chmod(0o644)
+    pyproject.write_text(text + "# changed\n")
+    done = run(*AS_A_USER, clone_of_another / "scripts/p2psync", "x")
+    pyproject.write_text(text)
+    assert done.returncode == 1
+    assert "only its owner may: have the owner of this clone start it once" in done.stderr
 
 
 def test_what_pip_cannot_do_is_said_and_tried_again(tmp_path):
