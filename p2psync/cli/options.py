@@ -135,10 +135,11 @@ def read_memory(text: str) -> MemoryBudget:
     Raises:
         ConfigError: It is no size, or too small to work with.
     """
-    size = re.fullmatch(r"([0-9]{1,9})([kMGT])(i?)B?", text)
+    # Small letters too, as in rates: a size of memory is never told in bits, nor in thousandths.
+    size = re.fullmatch(r"([0-9]{1,9})([kmgt])(i?)b?", text.lower())
     if size is None:
         raise ConfigError(f"--max-memory {text!r} is no size: write it as in 256M or 1G")
-    bytes_ = int(size[1]) * (1024 if size[3] else 1000) ** ("kMGT".index(size[2]) + 1)
+    bytes_ = int(size[1]) * (1024 if size[3] else 1000) ** ("kmgt".index(size[2]) + 1)
     if bytes_ < LEAST_BYTES:
         raise ConfigError(f"--max-memory {text} is too little: at least {-(-LEAST_BYTES // 10**6)}M are needed")
     return MemoryBudget(bytes_)

@@ -33,13 +33,23 @@ thread.join()
 
 @pytest.mark.parametrize(
     ("text", "size"),
-    [("118M", 118 * 10**6), ("256Mi", 256 << 20), ("1G", 10**9), ("1GiB", 1 << 30), ("2T", 2 * 10**12)],
+    [
+        ("118M", 118 * 10**6),
+        ("256Mi", 256 << 20),
+        ("1G", 10**9),
+        ("1GiB", 1 << 30),
+        ("2T", 2 * 10**12),
+        ("256m", 256 * 10**6),
+        ("1g", 10**9),
+        ("1gib", 1 << 30),
+        ("118000K", 118 * 10**6),
+    ],
 )
 def test_sizes(text, size):
     assert read_memory(text).total_bytes == size
 
 
-@pytest.mark.parametrize("text", ["", "much", "256", "-1G", "1.5G", "1g", "1Gi/s", "100M", "0k"])
+@pytest.mark.parametrize("text", ["", "much", "256", "-1G", "1.5G", "1gg", "1Gi/s", "١G", "100M", "0k"])
 def test_what_is_no_size_or_too_little_is_refused(text):
     with pytest.raises(ConfigError, match="--max-memory"):
         read_memory(text)
