@@ -53,7 +53,7 @@ def serve(  # noqa: PLR0913, PLR0917 - the flags
 ) -> None:
     """Serve until interrupted. Flags win over the environment (P2PSYNC_TRACKER_NAME), and that over the file."""
     named = {"listen": listen, "listen_tls": listen_tls, "udp": udp, "state": state}
-    flags = {name: value for name, value in named.items() if value}
+    flags = {name: value for name, value in named.items() if value is not None and value != []}
     try:
         received = _serve(flags, option or [], config, json_output=json_output)
     except P2PSyncError as error:
@@ -100,7 +100,10 @@ def _serve(
 def _read_config(path: Path | None, faults: list[str]) -> str:
     try:
         return path.read_text("utf-8") if path else ""
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        faults.append(f"the configuration {path} cannot be read: {error.strerror}")
+        return ""
+    except UnicodeDecodeError as error:
         faults.append(f"the configuration {path} cannot be read: {error}")
         return ""
 
@@ -109,7 +112,7 @@ def _parse_assignments(assignments: list[str], faults: list[str]) -> dict[str, o
     values: dict[str, object] = {}
     for assignment in assignments:
         name, equals, value = assignment.partition("=")
-        if equals:
+        if equals and name.strip():
             values[name.strip()] = value.strip()
         else:
             faults.append(f"--set {assignment!r} must be NAME=VALUE")

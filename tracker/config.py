@@ -99,8 +99,8 @@ def documented_defaults() -> str:
 def _parse_file(text: str, faults: list[str]) -> Mapping[str, Any]:
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        faults.append(f"the file is not TOML: {error}")
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, a list in thousands of lists
+        faults.append(f"the file is not TOML that can be read: {error}")
         return {}
 
 

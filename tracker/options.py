@@ -33,20 +33,34 @@ class Option:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise ConfigError("must be a string")
+    if "\0" in value:
+        raise ConfigError("must not hold a character 0: no file or word has one")
     return value
 
 
 def _number(low: float, high: float, kind: type[int] | type[float] = int) -> Parse:
     def parse(value: object) -> int | float:
-        try:
-            number = kind(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else None
-        except ValueError:
-            number = None
-        if number is None or not low <= number <= high or (kind is int and isinstance(value, float)):
-            raise ConfigError(f"must be a number from {low} to {high}")
+        number = _as_number(value, kind)
+        if number is None or not low <= number <= high:
+            raise ConfigError(f"must be a {'whole ' if kind is int else ''}number from {low} to {high}")
         return number
 
     return parse
+
+
+def _as_number(value: object, kind: type[int] | type[float]) -> int | float | None:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float | str)
+        or (kind is int and isinstance(value, float))
+    ):
+        return None
+    if isinstance(value, str) and not value.isascii():  # Python reads the digits of every script, TOML does not
+        return None
+    try:
+        return kind(value)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _boolean(value: object) -> bool:
@@ -93,6 +107,8 @@ def _state(value: object) -> str:
     text = _text(value)
     if text != "memory" and not text.startswith(("redis://", "rediss://", "unix://")):
         raise ConfigError("must be memory, redis://HOST:PORT/DB, rediss://… or unix:///PATH")
+    if text.startswith("redis") and not text.isascii():
+        raise ConfigError("must be written in ASCII: other characters of a password percent-encoded")
     return text
 
 

@@ -105,6 +105,9 @@ def test_mistakes_are_all_told_and_the_exit_code_is_2():
         ("--set", "access=allow", "--set", "access_list=/does/not/exist"),
         ("--listen-tls", "127.0.0.1:0", "--set", "tls_certificate=/does/not/exist", "--set", "tls_key=/x"),
         ("--set", "nothing"),
+        ("--set", "=5"),
+        ("--set", "peers=١٢٣"),
+        ("--state", ""),
         ("--listen", "203.0.113.1:0"),
     ],
 )
