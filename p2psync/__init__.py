@@ -8,6 +8,7 @@ Layers, each importing only those below it (checked by import-linter, pyproject.
     discovery | store       where peers are | where blocks are
     wire | manifest         byte formats between peers | what a folder contains (pure)
     sharelink, blocks, chunking, keys, bencoding, metrics, ids, words, errors (pure)
+    streams                 standard output and its failures
 
 Start reading at DESIGN.md, then node/share.py for how the parts meet.
 """

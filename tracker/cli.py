@@ -5,13 +5,15 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
 from p2psync import __version__
-from p2psync.errors import P2PSyncError, StoreError
+from p2psync.errors import P2PSyncError, StoreError, first_error
+from p2psync.streams import OutputError, ReaderGoneError, guard_streams
 
 _INTERRUPTED = 130
 _USAGE = 2
@@ -71,7 +73,16 @@ def print_config() -> None:
 
 def main() -> None:
     """Run the command."""
-    app()
+    guard_streams()
+    code = 0
+    try:
+        app()
+    except* ReaderGoneError:
+        code = _INTERRUPTED
+    except* OutputError as unwritten:
+        code = _DISK
+        typer.echo(f"Error: {first_error(unwritten)}", err=True)
+    sys.exit(code)
 
 
 def _serve(
@@ -120,7 +131,10 @@ def _parse_assignments(assignments: list[str], faults: list[str]) -> dict[str, o
 
 
 def _fail(error: P2PSyncError, *, json_output: bool) -> NoReturn:
-    if json_output:
-        typer.echo(json.dumps({"event": "error", "kind": type(error).__name__, "message": str(error)}))
-    typer.echo(f"Error: {error}", err=True)
+    with suppress(OutputError):  # the exit code says it, whoever reads or does not
+        try:
+            if json_output:
+                typer.echo(json.dumps({"event": "error", "kind": type(error).__name__, "message": str(error)}))
+        finally:
+            typer.echo(f"Error: {error}", err=True)
     raise typer.Exit(_DISK if isinstance(error, StoreError) else _USAGE)

@@ -40,10 +40,10 @@ from p2psync.cli.options import (
     read_pull,
     read_tiers,
 )
-from p2psync.cli.output import OutputError, ReaderGoneError, guard_streams
 from p2psync.errors import ConfigError, P2PSyncError, StoreError
 from p2psync.ids import parse_address
 from p2psync.sharelink import parse_link
+from p2psync.streams import OutputError, ReaderGoneError, guard_streams
 
 if TYPE_CHECKING:
     from p2psync.node.events import Shown

@@ -10,7 +10,6 @@ from contextlib import suppress
 import trio
 
 from p2psync.cli.display import Display, JsonDisplay, TerminalDisplay
-from p2psync.cli.output import OutputError, ReaderGoneError
 from p2psync.errors import (
     ConfigError,
     IntegrityError,
@@ -22,6 +21,7 @@ from p2psync.errors import (
     first_error,
 )
 from p2psync.node.events import Problem, Shown
+from p2psync.streams import OutputError, ReaderGoneError
 
 INTERRUPTED = 130
 SWITCH_INTERVAL_S = 0.0003

@@ -14,7 +14,7 @@ import urllib.request
 
 import pytest
 
-from tests.e2e.program import BIN, Program, ask, eventually, serve_tracker
+from tests.e2e.program import BIN, WAIT_S, Program, ask, eventually, serve_tracker
 from tests.interop.certificate import make_certificate
 from tests.interop.redis_server import redis_server_or_skip
 
@@ -116,6 +116,35 @@ def test_what_cannot_be_used_is_told_in_a_sentence(options):
     assert answer.returncode == 2
     assert "Error: " in answer.stderr
     assert "Traceback" not in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "redirection", "code"),
+    [
+        ("--version", ">/dev/full", 5),
+        ("config", ">&-", 5),
+        ("config", "| (exec <&-)", 130),
+        ("serve --json --listen 127.0.0.1:0", ">&-", 5),
+        ("serve --json --listen 127.0.0.1:0", ">/dev/full", 5),
+        ("serve --json --listen 127.0.0.1:0", "| (exec <&-)", 130),
+        ("serve --json --state sqlite", ">/dev/full", 2),
+        ("serve --json --state sqlite", "2>/dev/full", 2),
+    ],
+)
+def test_output_that_cannot_be_written_is_no_traceback(arguments, redirection, code):
+    script = f"{sys.executable} -m tracker {arguments} {redirection}"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", script], capture_output=True, text=True, timeout=WAIT_S, check=False
+    )
+    assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stderr
+    assert ("cannot be written" in done.stderr) is (code == 5)
+
+
+def test_a_tracker_whose_stdout_is_closed_serves_all_the_same():
+    with Program("bash", "-c", f"exec {sys.executable} -m tracker serve --listen 127.0.0.1:0 >&-") as tracker:
+        eventually(lambda: "serving" in tracker.stderr, "it serves")
+        tracker.interrupt()
+        assert tracker.wait() == 130
 
 
 def test_files_that_cannot_be_used_are_all_told():
