@@ -20,7 +20,8 @@ from tracker.telemetry import Telemetry, Via
 
 _BATCH = 64  # events answered before other tasks have their turn: some milliseconds
 _RECEIVE_BYTES = 16384
-_LOOK_EVERY_S = 1.0  # for connections that have been silent too long
+_LOOK_EVERY_S = 1.0  # for connections that have been silent too long, and for descriptors where there were none
+_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,7 @@ class _HttpServer:
         self._limits = limits
         self._epoll = select.epoll()
         self._listeners: dict[int, socket.socket] = {}
+        self._resting: set[int] = set()  # listeners that nothing is accepted from for a moment
         self._conversations: dict[int, _Conversation] = {}  # by descriptor, the one silent longest first
 
     def listen(self, listener: trio.SocketListener) -> None:
@@ -130,9 +132,11 @@ class _HttpServer:
                     self._telemetry.latencies[Via.HTTP].observe(trio.current_time() - began, len(arrivals))
 
     async def end_silent(self) -> None:
-        """Close, for ever, the connections whose time is up."""
+        """Close, for ever, the connections whose time is up; try again to accept where it was given up."""
         while True:
             await trio.sleep(_LOOK_EVERY_S)
+            while self._resting:
+                self._epoll.modify(self._resting.pop(), select.EPOLLIN)
             now = trio.current_time()
             for conversation in list(self._conversations.values()):
                 if conversation.deadline < now:
@@ -164,8 +168,10 @@ class _HttpServer:
             except BlockingIOError:
                 return
             except OSError as error:
-                if error.errno in (errno.EMFILE, errno.ENFILE):
-                    self._end_longest_idle()
+                if error.errno in _EXHAUSTED and not self._end_longest_idle():
+                    # Others of this process have all: the kernel would tell us of whoever waits again and again.
+                    self._epoll.modify(listener.fileno(), 0)
+                    self._resting.add(listener.fileno())
                 return
             connection.setblocking(False)
             ip = unmapped(socket.inet_pton(connection.family, address[0].partition("%")[0]))
@@ -240,11 +246,14 @@ class _HttpServer:
             change(conversation.socket.fileno(), events)
             conversation.watched = events
 
-    def _end_longest_idle(self) -> None:
-        self._telemetry.dropped.value += 1
+    def _end_longest_idle(self) -> bool:
+        """End the connection that has been silent longest; return whether there was any."""
         longest_idle = next(iter(self._conversations.values()), None)
-        if longest_idle is not None:
-            self._end(longest_idle)
+        if longest_idle is None:
+            return False
+        self._telemetry.dropped.value += 1
+        self._end(longest_idle)
+        return True
 
     def _end(self, conversation: _Conversation) -> None:
         """Close a connection; the kernel forgets by itself that it was watched."""

@@ -2,8 +2,9 @@
 
 import ipaddress
 import random
+import resource
 import socket
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 import trio
@@ -186,6 +187,49 @@ async def test_one_connection_too_many_ends_the_one_idle_longest():
         assert server.telemetry.dropped.value == 1
         for stream in streams:
             await stream.aclose()
+
+
+@contextmanager
+def no_descriptor_free():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+class Rounds(trio.abc.Instrument):
+    """Counts how often trio heard from the kernel."""
+
+    def __init__(self):
+        self.count = 0
+
+    def after_io_wait(self, timeout):
+        self.count += 1
+
+
+async def test_where_all_descriptors_are_taken_it_waits_until_one_is_free():
+    rounds = Rounds()
+    async with running() as server, await server.connect() as stream:
+        trio.lowlevel.add_instrument(rounds)
+        with no_descriptor_free():
+            await stream.send_all(GET % (1, CLOSE))
+            await trio.sleep(0.5)
+            assert rounds.count < 50
+        trio.lowlevel.remove_instrument(rounds)
+        assert b"8:intervali" in await read_all(stream)
+        assert server.telemetry.dropped.value == 0
+
+
+async def test_a_descriptor_that_is_lacking_is_taken_from_the_connection_idle_longest():
+    async with running() as server, await server.connect() as idle, await server.connect() as stream:
+        await idle.send_all(GET % (1, b""))
+        await read_response(idle)
+        with no_descriptor_free():
+            await stream.send_all(GET % (2, CLOSE))
+            await ended(idle)
+        assert b"8:intervali" in await read_all(stream)
 
 
 async def test_a_client_that_hangs_up_in_the_middle_harms_nobody():
