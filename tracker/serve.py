@@ -1,5 +1,6 @@
 """The service: builds store and servers from the settings, runs them, stops them in order."""
 
+import dataclasses
 import gc
 import logging
 import random
@@ -22,7 +23,7 @@ from tracker.access import Access, Mode, parse_hashes, parse_keys
 from tracker.config import Settings
 from tracker.connection_id import KEY_BYTES, ConnectionIds
 from tracker.http_app import HttpApp
-from tracker.http_server import serve_http
+from tracker.http_server import HttpLimits, serve_http
 from tracker.https_server import serve_https
 from tracker.logs import log
 from tracker.memory_swarms import MemorySwarms
@@ -35,6 +36,7 @@ from tracker.udp_app import UdpApp
 from tracker.udp_server import serve_udp
 
 _TEND_EVERY_S = 0.1
+_OTHER_FILES = 64  # of the open files that the process may have: listeners, UDP, Redis, lists read again, a snapshot
 _GC_THRESHOLD = 50_000  # each announce makes a few tuples; looking through all swarms for cycles after 700 is waste
 
 Listening = Callable[[dict[str, list[str]]], None]
@@ -86,10 +88,11 @@ async def _start_servers(
 ) -> None:
     telemetry = Telemetry(service.store)
     http_app = HttpApp(service, telemetry, trusted_proxies=settings.trusted_proxies, status_from=settings.status_from)
+    limits = _affordable(settings.http_limits, servers=bool(sockets.http) + bool(sockets.https))
     if sockets.http:
-        await nursery.start(serve_http, as_listeners(sockets.http), http_app, telemetry, settings.http_limits)
+        await nursery.start(serve_http, as_listeners(sockets.http), http_app, telemetry, limits)
     if sockets.https and tls is not None:
-        await nursery.start(serve_https, as_listeners(sockets.https), tls, http_app, telemetry, settings.http_limits)
+        await nursery.start(serve_https, as_listeners(sockets.https), tls, http_app, telemetry, limits)
     udp_app = UdpApp(service, telemetry, ConnectionIds(_connection_id_key(settings)))
     for bound in sockets.udp:
         await nursery.start(serve_udp, bound, udp_app, telemetry, _wall)
@@ -173,6 +176,16 @@ def _raise_limit_of_files() -> None:
     """Let this process have as many sockets as it may: the usual limit is for programs that use `select`."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _affordable(limits: HttpLimits, *, servers: int) -> HttpLimits:
+    """Return the limits of each server, with no more connections than open files are left for it."""
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    left = max(1, (most - _OTHER_FILES) // max(1, servers))
+    if left >= limits.connections:
+        return limits
+    log(logging.WARNING, "fewer connections than wanted: the limit of open files is low", connections=left)
+    return dataclasses.replace(limits, connections=left)
 
 
 def _load_access(settings: Settings) -> Access:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import ExitStack
 
 import pytest
 
@@ -46,6 +47,22 @@ def test_it_takes_as_many_open_files_as_it_may():
     with serve(*("--listen", "127.0.0.1:0"), prefix=("prlimit", "--nofile=64:4000")) as tracker:
         tracker.wait_event("listening")
         assert resource.prlimit(tracker.pid, resource.RLIMIT_NOFILE) == (4000, 4000)
+
+
+def test_more_silent_connections_than_open_files_keep_nobody_away(tmp_path):
+    certificate, key = make_certificate(tmp_path)
+    options = ("--listen-tls", "127.0.0.1:0", "--set", f"tls_certificate={certificate}", "--set", f"tls_key={key}")
+    context = ssl.create_default_context(cafile=certificate)
+    with (
+        serve(*options, "--set", "request_s=600", prefix=("prlimit", "--nofile=100:100")) as tracker,
+        ExitStack() as idle,
+    ):
+        (listen,) = tracker.wait_event("listening")["https"]
+        host, port = listen.split(":")
+        for _ in range(150):
+            idle.enter_context(socket.create_connection((host, int(port))))
+        assert b"8:intervali" in announce(listen, scheme="https", context=context)
+        assert "fewer connections" in tracker.stderr
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
