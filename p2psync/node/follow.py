@@ -122,6 +122,8 @@ class _Follow:
         self._emit(Note(sentence))
 
     def _tell(self, event: events.FolderEvent) -> None:
+        if isinstance(event, events.Remark):
+            self._complain(event.sentence)
         if not isinstance(event, events.Matched):
             return
         for path in event.additions:

@@ -22,6 +22,7 @@ from p2psync.sync.asks import Ask, Asks
 from p2psync.sync.choice import NOTHING, PathChoice
 from p2psync.sync.conclude import conclude, leave_off, place_batch
 from p2psync.sync.cuts import CutHints
+from p2psync.sync.descriptors import DescriptorWait
 from p2psync.sync.events import Activity, FolderEvent, FolderProgress, Matched
 from p2psync.sync.exchange import Swarm
 from p2psync.sync.folding import folds_names
@@ -30,7 +31,8 @@ from p2psync.sync.page_groups import PageGroups
 from p2psync.sync.paths import PathGate
 from p2psync.sync.plan import GroupPlan, Planner
 from p2psync.sync.respell import respell
-from p2psync.sync.scan import ScanPolicy, ScanReport, scan_folder
+from p2psync.sync.scan import scan_folder
+from p2psync.sync.scan_policy import ScanPolicy, ScanReport
 from p2psync.sync.settled import SettledGroups
 from p2psync.sync.watch import clock_ns
 
@@ -102,6 +104,7 @@ class Follower:
         self._settled = SettledGroups()
         self._problems: list[PathError] = []
         self._asks = Asks(folder)
+        self._descriptors = DescriptorWait(tell)
         self._matched_at_bytes = folder.store.received_bytes
 
     async def ask(self, what: AskedPath, *, waits: bool) -> Ask:
@@ -269,6 +272,7 @@ class Follower:
             now_ns=clock_ns,
             checkpoint=trio.from_thread.check_cancelled,
             on_changes=lambda keys: self._settled.clear() if keys else None,
+            wait_descriptor=self._descriptors.wait,
         )
         report = scan_folder(self._folder, policy, self._note_scan)
         self._folds = folds_names(self._folder.staging.handle)

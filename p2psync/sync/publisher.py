@@ -10,12 +10,14 @@ from p2psync.manifest.entry import split_key
 from p2psync.manifest.head import Head
 from p2psync.manifest.version import DEVICE_PREFIX_BYTES, bump, encode_version, parse_version
 from p2psync.store.folder_state import FolderState
+from p2psync.sync.descriptors import DescriptorWait
 from p2psync.sync.events import Activity, FolderEvent, FolderProgress, PublishedHead, Remark
 from p2psync.sync.exchange import HeadExchange
 from p2psync.sync.heads import NewestHead
 from p2psync.sync.provisional import FIRST_S, ShowTimes
 from p2psync.sync.publish import HeadWriter, Published
-from p2psync.sync.scan import ScanPolicy, ScanReport, scan_folder
+from p2psync.sync.scan import scan_folder
+from p2psync.sync.scan_policy import ScanPolicy, ScanReport
 from p2psync.sync.watch import Watcher, clock_ns
 
 UNSETTLED_S = 1.0
@@ -58,6 +60,7 @@ class Publisher:
         self._tell = tell
         self._writer = HeadWriter(folder, keys, device, newest)
         self._watcher = Watcher(folder.root, folder.index.directories, lambda sentence: tell(Remark(sentence)))
+        self._descriptors = DescriptorWait(tell)
         self._seq_seen = 0
         self._is_shown = False
         self.show_after_s = FIRST_S
@@ -133,6 +136,7 @@ class Publisher:
             on_changes=self._writer.note_changes,
             is_due=is_due,
             show=self._show_so_far,
+            wait_descriptor=self._descriptors.wait,
         )
         return scan_folder(self._folder, policy, self._note_scan, only)
 

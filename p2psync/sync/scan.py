@@ -1,10 +1,10 @@
 """Scan: bring the index up to date with the folder; only what `stat` says has changed is read."""
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 
 from p2psync.chunking import FEWEST_CHUNKS, SMALLEST_CUT, choose_cut
 from p2psync.errors import PathError
@@ -18,60 +18,12 @@ from p2psync.sync.moved import LEAST_BYTES, moved_from
 from p2psync.sync.paths import STATE_DIRECTORY
 from p2psync.sync.presence import check_is_there
 from p2psync.sync.record import IndexRecorder, clamped_mtime_ns
+from p2psync.sync.scan_policy import ScanPolicy, ScanReport
 
 _OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _HASH_THREADS = 2
 _STAT_BLOCK_BYTES = 512
-
-
-@dataclass(slots=True)
-class ScanReport:
-    """What a scan found.
-
-    Attributes:
-        files: Files seen.
-        size_bytes: Their bytes.
-        hashed_files: Files that had to be read.
-        hashed_bytes: Their bytes.
-        changed: How many entries are new or different or gone.
-        problems: Paths that were left out, and why.
-        unsettled: Directories with a file that was changing meanwhile, so that another scan should follow soon.
-    """
-
-    files: int = 0
-    size_bytes: int = 0
-    hashed_files: int = 0
-    hashed_bytes: int = 0
-    changed: int = 0
-    problems: list[PathError] = field(default_factory=list)
-    unsettled: set[bytes] = field(default_factory=set)
-
-
-@dataclass(frozen=True, slots=True)
-class ScanPolicy:
-    """How a scan reads and records.
-
-    Attributes:
-        gear_seed: `FolderKeys.gear_seed`.
-        version_of: Gives the version vector of a changed path from the one it had (empty for a new path).
-        keeps_tombstones: Whether a path that is gone is remembered as deleted, as a publisher's is, or forgotten.
-        cut_hint: Gives the cut exponent that the folder's manifest has for a key, if it has one.
-        now_ns: The time of day, nanoseconds since 1970, by the clock that stamps files.
-        checkpoint: Called often; may raise to give up.
-        on_changes: Told the keys of entries that are about to change, inside the transaction that changes them.
-        is_due: Asked after everything that was looked at whether what has been found so far is wanted.
-        show: Called then, once the index has it.
-    """
-
-    gear_seed: int
-    version_of: Callable[[bytes], bytes]
-    keeps_tombstones: bool
-    cut_hint: Callable[[bytes], int | None]
-    now_ns: Callable[[], int]
-    checkpoint: Callable[[], None]
-    on_changes: Callable[[Collection[bytes]], None] = lambda keys: None
-    is_due: Callable[[], bool] = lambda: False
-    show: Callable[[], None] = lambda: None
+_NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)
 
 
 def scan_folder(
@@ -94,17 +46,7 @@ def scan_folder(
     with ThreadPoolExecutor(_HASH_THREADS) as pool:
         scan = _Scan(folder, policy, pool, progress)
         try:
-            handle = os.open(folder.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError as error:
-            raise store_error(error, f"cannot read the folder {str(folder.root)!r}") from None
-        try:
-            check_is_there(folder, handle)
-            if only is None:
-                scan.walk(handle)
-            else:
-                os.close(handle)
-                scan.look_into(only)
-            scan.finish(whole=only is None)
+            scan.run(only)
         finally:
             scan.close()
     return scan.report
@@ -123,12 +65,14 @@ class _Scan:
         progress: Callable[[ScanReport], None],
     ) -> None:
         self.report = ScanReport()
+        self._folder = folder
         self._root = folder.root
         self._index = folder.index
         self._policy = policy
         self._progress = progress
         self._began_ns = policy.now_ns()
         self._reading: tuple[int, os.stat_result] | None = None
+        self._unread: set[bytes] = set()  # directories in which something could not be opened for lack of descriptors
         self._hasher = FileHasher(policy.gear_seed, pool, self._checkpoint, folder.memory.segment_bytes)
         self._recorder = IndexRecorder(
             folder.database,
@@ -138,11 +82,42 @@ class _Scan:
             keeps_tombstones=policy.keeps_tombstones,
         )
 
-    def walk(self, handle: int, directory: bytes = b"") -> None:
-        """Scan a directory, given as an open descriptor, and all below it; closes the descriptor."""
-        below: list[tuple[int, bytes, list[bytes]]] = [(handle, directory, [])]
+    def run(self, only: Collection[bytes] | None) -> None:
+        """Scan everything, or some directories, and those again where no descriptor was free, until all is seen."""
+        whole = only is None
+        while True:
+            self._run_once(only)
+            if not self._unread:
+                break
+            self._recorder.flush()
+            self._policy.wait_descriptor()
+            only = None if only is None and b"" in self._unread else self._unread
+            self._unread = set()
+        self._finish(whole=whole)
+
+    def _run_once(self, only: Collection[bytes] | None) -> None:
         try:
-            below[0] = (handle, directory, [name for name, _ in self._scan_directory(handle, directory)])
+            handle = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                check_is_there(self._folder, handle)
+            except BaseException:
+                os.close(handle)
+                raise
+            if only is None:
+                return self._walk(handle)
+            os.close(handle)
+        except OSError as error:
+            if error.errno not in _NO_DESCRIPTOR:
+                raise store_error(error, f"cannot read the folder {str(self._root)!r}") from None
+            self._unread.update([b""] if only is None else only)
+            return None
+        return self._look_into_all(only)
+
+    def _walk(self, handle: int, directory: bytes = b"") -> None:
+        """Scan a directory, given as an open descriptor, and all below it; closes the descriptor."""
+        below: list[tuple[int, bytes, list[bytes]]] = []
+        try:
+            self._descend(below, handle, directory)
             while below:
                 handle, directory, names = below[-1]
                 if not names:
@@ -150,19 +125,23 @@ class _Scan:
                     continue
                 name = names.pop()
                 child = self._open_below(handle, directory, name)
-                if child is None:
-                    continue
-                path = join_path(directory, name)
-                below.append((child, path, []))
-                try:
-                    below[-1] = (child, path, [name for name, _ in self._scan_directory(child, path)])
-                except OSError as error:
-                    self._problem(path, error)
+                if child is not None:
+                    self._descend(below, child, join_path(directory, name))
         finally:
             for handle, _, _ in below:
                 os.close(handle)
 
-    def look_into(self, directories: Collection[bytes]) -> None:
+    def _descend(self, below: list[tuple[int, bytes, list[bytes]]], handle: int, directory: bytes) -> None:
+        """Scan one directory, and note which others are in it."""
+        below.append((handle, directory, []))
+        try:
+            below[-1] = (handle, directory, [name for name, _ in self._scan_directory(handle, directory)])
+        except OSError as error:
+            if not directory:  # nothing can be said of the folder at all
+                raise
+            self._failed(directory, error, directory)
+
+    def _look_into_all(self, directories: Collection[bytes]) -> None:
         """Scan some directories, and all below those of their directories that are not as the index says."""
         for directory in sorted(directories):
             with DirectoryHandles(self._root) as handles:
@@ -180,7 +159,7 @@ class _Scan:
             for below in changed:
                 child = self._open_below(handle, directory, below)
                 if child is not None:
-                    self.walk(child, join_path(directory, below))
+                    self._walk(child, join_path(directory, below))
         except FileNotFoundError:  # it has gone, and perhaps what it stood in: what is left of the way to it says so
             if name:
                 self._note_gone(parent, name)
@@ -188,7 +167,7 @@ class _Scan:
         except PathError:  # what it stood in has become something else
             self._look_into(handles, parent)
         except OSError as error:
-            self._problem(directory, error)
+            self._failed(directory, error, directory)
 
     def _open_below(self, handle: int, directory: bytes, name: bytes) -> int | None:
         """Open a directory that was seen in another; return None where that cannot be done any more."""
@@ -197,7 +176,8 @@ class _Scan:
         except FileNotFoundError:
             self._note_gone(directory, name)
         except OSError as error:
-            self._problem(join_path(directory, name), error)
+            path = join_path(directory, name)
+            self._failed(path, error, path)
         return None
 
     def _note_gone(self, directory: bytes, name: bytes) -> None:
@@ -205,7 +185,7 @@ class _Scan:
         self._recorder.flush()
         self._recorder.note_gone(entry_key(directory, name))
 
-    def finish(self, *, whole: bool) -> None:
+    def _finish(self, *, whole: bool) -> None:
         """Record what has been collected; once everything has been looked at, forget what went long ago."""
         self._recorder.flush()
         self._recorder.flush_gone()
@@ -253,7 +233,7 @@ class _Scan:
                 self._recorder.note_gone(entry_key(directory, name))
                 continue
             except OSError as error:
-                self._problem(join_path(directory, name), error)
+                self._failed(join_path(directory, name), error, directory)
                 continue
             if stat.S_ISREG(status.st_mode):
                 self._count_file(status)
@@ -371,10 +351,12 @@ class _Scan:
             current = before.cut
         return choose_cut(size_bytes, current)
 
-    def _problem(self, path: bytes, problem: OSError | str) -> None:
-        reason = (
-            problem
-            if isinstance(problem, str)
-            else f"cannot be read ({problem.strerror}): left out, or as it was when it was read last"
-        )
+    def _failed(self, path: bytes, error: OSError, directory: bytes) -> None:
+        """Tell of what cannot be read, or look into this directory again if only a descriptor was lacking."""
+        if error.errno in _NO_DESCRIPTOR:
+            self._unread.add(directory)
+        else:
+            self._problem(path, f"cannot be read ({error.strerror}): left out, or as it was when it was read last")
+
+    def _problem(self, path: bytes, reason: str) -> None:
         self.report.problems.append(PathError(path, reason))

@@ -1,5 +1,6 @@
 """Folders that share and folders that follow, for tests: everything real but the network."""
 
+import dataclasses
 import os
 import stat
 from collections.abc import AsyncIterator, Callable, Collection
@@ -17,7 +18,8 @@ from p2psync.sync.events import Matched
 from p2psync.sync.follower import Follower, PullOptions
 from p2psync.sync.heads import NewestHead
 from p2psync.sync.publish import HeadWriter, Published
-from p2psync.sync.scan import ScanPolicy, ScanReport, scan_folder
+from p2psync.sync.scan import scan_folder
+from p2psync.sync.scan_policy import ScanPolicy, ScanReport
 from p2psync.sync.watch import clock_ns
 from tests.unit.sync.direct_swarm import DirectSwarm
 
@@ -36,6 +38,7 @@ class Sharer:
         self.newest = NewestHead(self.folder.database, KEYS)
         self.report = ScanReport()
         self.on_checkpoint: Callable[[], None] = lambda: None
+        self.wait_descriptor: Callable[[], None] | None = None
         self._writer = HeadWriter(self.folder, KEYS, DEVICE, self.newest)
 
     def scan(self, only: Collection[bytes] | None = None) -> ScanReport:
@@ -50,6 +53,8 @@ class Sharer:
             checkpoint=self.on_checkpoint,
             on_changes=self._writer.note_changes,
         )
+        if self.wait_descriptor is not None:
+            policy = dataclasses.replace(policy, wait_descriptor=self.wait_descriptor)
         self.report = scan_folder(self.folder, policy, lambda report: None, only)
         return self.report
 
