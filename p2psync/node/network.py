@@ -101,7 +101,7 @@ async def open_ports(database: Database, listen: PeerAddress, *, with_tracker: b
 
 
 async def _reopen(database: Database, note: str, address: PeerAddress) -> list[trio.SocketListener]:
-    last = int(database.note(note) or b"0")
+    last = database.number(note)
     listeners = None
     if address.port == 0 and last:
         try:

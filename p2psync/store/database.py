@@ -20,6 +20,8 @@ MOST_VARIABLES = 500
 _ROWS_A_STATEMENT = (256, 16)
 """How many rows one statement inserts or changes, as long as there are so many; the rest comes one by one."""
 _LITTLE_ROOM_BYTES = 1 << 20
+_DAMAGE = (sqlite3.DatabaseError, sqlite3.IntegrityError, sqlite3.InternalError)
+"""What SQLite says of a damaged file. A row that cannot be where its index says is one: ours break no constraint."""
 
 
 class Database:
@@ -60,14 +62,14 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Make the changes inside one step: all of them or, after an error or a crash, none."""
-        with self._lock, self._disk_errors():
-            self._connection.execute("BEGIN IMMEDIATE")
+        with self._lock:
+            self.execute("BEGIN IMMEDIATE")
             try:
                 yield
-                self._connection.execute("COMMIT")
+                self.execute("COMMIT")
             except BaseException:
                 if self._connection.in_transaction:  # a full disk may have ended it already
-                    self._connection.execute("ROLLBACK")
+                    self.execute("ROLLBACK")
                 raise
 
     def note(self, name: str) -> bytes | None:
@@ -78,6 +80,13 @@ class Database:
     def set_note(self, name: str, value: bytes) -> None:
         """Keep bytes under a name."""
         self.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, value))
+
+    def number(self, name: str) -> int:
+        """Return the decimal number kept under a name; 0 if there is none."""
+        digits = self.note(name) or b"0"
+        if not digits.isdigit():
+            raise self.damaged(f"{name} is no number")
+        return int(digits)
 
     def drop_note(self, name: str) -> None:
         """Keep nothing under a name any more."""
@@ -135,6 +144,9 @@ class Database:
         try:
             yield
         except sqlite3.OperationalError as error:
+            # Of Python, which got a text that is none, or of SQLite, which finds no such table: our own SQL is right.
+            if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) == sqlite3.SQLITE_ERROR:
+                raise self.damaged(str(error)) from None
             full = self._is_full(error)
             advice = (
                 "make room and run the same command again" if full else "see whether the disk is writable and healthy"
@@ -143,18 +155,29 @@ class Database:
                 f"the folder's index cannot be written or read ({error}): {advice}", transient=full
             ) from None
         except sqlite3.DatabaseError as error:
-            if type(error) is not sqlite3.DatabaseError:
+            if type(error) not in _DAMAGE:
                 raise  # a mistake of ours
-            with contextlib.suppress(OSError):
-                self._damage_mark.touch()
-            raise DamagedError(str(error)) from None
+            raise self.damaged(str(error)) from None
+        except UnicodeDecodeError:  # an error of SQLite that quotes the damaged part of its schema
+            raise self.damaged("its tables are not described") from None
+
+    def damaged(self, reason: str) -> "DamagedError":
+        """Return the error for what cannot be in a sound database; the next run begins a new one."""
+        with contextlib.suppress(OSError):
+            self._damage_mark.touch()
+        return DamagedError(reason)
 
     def _is_full(self, error: sqlite3.OperationalError) -> bool:
         """Say whether there is no room; SQLite calls it an I/O error when that comes where it maps memory."""
         if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
             return True
-        room = os.statvfs(self._damage_mark.parent)
-        return error.sqlite_errorname.startswith("SQLITE_IOERR") and room.f_bavail * room.f_frsize < _LITTLE_ROOM_BYTES
+        if not error.sqlite_errorname.startswith("SQLITE_IOERR"):
+            return False
+        try:
+            room = os.statvfs(self._damage_mark.parent)
+        except OSError:  # it has been removed under us
+            return False
+        return room.f_bavail * room.f_frsize < _LITTLE_ROOM_BYTES
 
 
 @lru_cache(maxsize=64)

@@ -158,12 +158,15 @@ def make_durable(path: Path) -> None:
     """Put everything that was written to the file system of `path` on its disk: one call for a whole batch.
 
     Raises:
-        StoreError: The disk failed.
+        StoreError: The disk failed, or `path` has gone.
     """
     if not sys.platform.startswith("linux"):
         os.sync()
         return
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise store_error(error, f"cannot use {str(path)!r}, which must stay while p2psync runs") from None
     try:
         if _libc.syncfs(handle) != 0:
             raise StoreError(f"writing to the disk failed: {os.strerror(ctypes.get_errno())}")

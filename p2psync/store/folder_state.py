@@ -37,7 +37,10 @@ class FolderState:
         self.database, self.was_damaged = _open_database(directory)
         self.index = FileIndex(self.database)
         self.pages = PageStore(self.database)
-        self.staging = Staging(directory / "staging", self.database, self.index)
+        try:
+            self.staging = Staging(directory / "staging", self.database, self.index)
+        except OSError as error:
+            raise store_error(error, f"cannot use {str(directory / 'staging')!r}") from None
         self.store = InPlaceStore(root, self.database, self.index, self.staging)
 
     @classmethod

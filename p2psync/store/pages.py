@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from p2psync.blocks.block import block_id
 from p2psync.ids import BlockId
 from p2psync.store.database import MOST_VARIABLES, Database
 
@@ -17,13 +18,30 @@ class PageStore:
         self._database.execute_many("INSERT OR IGNORE INTO pages VALUES (?, ?)", pages)
 
     def get(self, ids: Sequence[BlockId]) -> dict[BlockId, bytes]:
-        """Return those of the manifest blocks that are kept."""
+        """Return those of the manifest blocks that are kept.
+
+        Raises:
+            DamagedError: One of them is not what its id says.
+        """
         found: dict[BlockId, bytes] = {}
         for at in range(0, len(ids), MOST_VARIABLES):
             some = ids[at : at + MOST_VARIABLES]
             marks = ",".join("?" * len(some))
             found |= self._database.rows(f"SELECT id, data FROM pages WHERE id IN ({marks})", some)
+        if any(not isinstance(data, bytes) or block_id(data) != id_ for id_, data in found.items()):
+            raise self._database.damaged("a page of a manifest is not what it was")
         return found
+
+    def one(self, id_: BlockId) -> bytes:
+        """Return a manifest block that was kept.
+
+        Raises:
+            DamagedError: It is lost.
+        """
+        data = self.get([id_]).get(id_)
+        if data is None:
+            raise self._database.damaged("a page of a manifest is lost")
+        return data
 
     def held(self, ids: Sequence[BlockId]) -> set[BlockId]:
         """Return which of the manifest blocks are kept."""

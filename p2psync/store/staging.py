@@ -15,7 +15,7 @@ from itertools import accumulate
 from pathlib import Path
 
 from p2psync.blocks.block import split_ids
-from p2psync.errors import PathError
+from p2psync.errors import PathError, StoreError
 from p2psync.ids import BlockId
 from p2psync.manifest.entry import Entry
 from p2psync.store.base import Payload
@@ -282,7 +282,11 @@ class Staging:
 
     def _recover(self) -> None:
         """Make rows and files agree after a crash: only a row whose file is still here can be taken up again."""
-        names = set(os.listdir(self._handle))
+        with os.scandir(self._handle) as listing:
+            is_directory = {item.name: item.is_dir(follow_symlinks=False) for item in listing}
+        for name in (name for name in is_directory if is_directory[name]):
+            raise StoreError(f"{str(self._directory / name)!r} is nothing of p2psync's: move that directory elsewhere")
+        names = set(is_directory)
         with self._database.transaction():
             for row in self._rows.all():
                 name = str(row.number)

@@ -32,5 +32,5 @@ class CutHints:
         return cut
 
     def _read_cuts(self, page: BlockId) -> dict[bytes, int]:
-        data = self._pages.get([page])[page]
+        data = self._pages.one(page)
         return {record.key: record.cut for record in decode_page(data).records if record.kind is Kind.FILE}

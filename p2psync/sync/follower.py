@@ -249,7 +249,7 @@ class Follower:
 
     async def _fetch_manifest(self, root: BlockId) -> Manifest:
         await self._fetch_pages([root], root)
-        manifest = Manifest.parse_untrusted(self._folder.pages.get([root])[root])
+        manifest = Manifest.parse_untrusted(self._folder.pages.one(root))
         held = await trio.to_thread.run_sync(self._folder.pages.held, manifest.pages)
         missing = [page for page in dict.fromkeys(manifest.pages) if page not in held]
         for at in range(0, len(missing), PAGE_BATCH):

@@ -149,7 +149,7 @@ class PageGroups:
 
     def _load(self, at: int) -> tuple[BlockId, Page]:
         block = self._manifest.pages[at]
-        page = decode_page(self._pages.get([block])[block])
+        page = decode_page(self._pages.one(block))
         self._manifest.check_page(at, page)
         return block, page
 

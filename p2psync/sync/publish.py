@@ -114,7 +114,7 @@ class HeadWriter:
         head = Head(
             folder=self._keys.folder,
             device=self._device,
-            seq=int(self._database.note(_PROVISIONAL_NOTE) or b"0") + 1,
+            seq=self._database.number(_PROVISIONAL_NOTE) + 1,
             root=root,
             version=bump({}, self._device),
             previous=_NO_HEAD,
@@ -156,7 +156,7 @@ class HeadWriter:
 
         def load(page: BlockId) -> bytes:
             checkpoint()
-            return self._pages.get([page])[page]
+            return self._pages.one(page)
 
         repaging = Repaging(Manifest.parse_untrusted(data[self._indexed]), load, self._entries_from)
         with self._database.transaction():

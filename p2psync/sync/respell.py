@@ -27,7 +27,7 @@ def respell(manifest: Manifest, folder: FolderState) -> int:
     names: dict[str, LocalFile] = {}
     with DirectoryHandles(folder.root) as handles:
         for page in manifest.pages:
-            for entry in decode_page(folder.pages.get([page])[page]).records:
+            for entry in decode_page(folder.pages.one(page)).records:
                 if entry.kind in (Kind.TOMBSTONE, Kind.CONTINUATION):
                     continue
                 if entry.parent != parent:

@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+import shutil
 import sqlite3
 from contextlib import closing
 
@@ -9,6 +10,7 @@ import pytest
 
 from p2psync.errors import StoreError
 from p2psync.store.database import DamagedError
+from p2psync.store.files import make_durable
 from p2psync.store.folder_state import FolderState
 from tests.unit.sync.folders import following, sharing, tree
 
@@ -40,7 +42,51 @@ def make_of_another_schema(path):
         database.execute("PRAGMA user_version = 999")
 
 
-DAMAGES = [remove, empty, cut, fill_with_garbage, garble_the_middle, make_of_another_schema]
+def garble_the_name_of_a_table(path):
+    path.write_bytes(path.read_bytes().replace(b"tablefilesfiles", b"tablefi\xf5\xfe\xfffiles"))
+
+
+def give_a_table_another_name(path):
+    path.write_bytes(
+        path.read_bytes().replace(b"tablefilesfiles", b"tablefolesfoles").replace(b"TABLE files", b"TABLE foles")
+    )
+
+
+def change(path, statement):
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute(statement)
+
+
+def make_text_that_is_none(path):
+    change(path, "UPDATE files SET kind = CAST(x'ff' AS TEXT)")
+
+
+def garble_pages(path):
+    change(path, "UPDATE pages SET data = zeroblob(length(data))")
+
+
+def make_pages_numbers(path):
+    change(path, "UPDATE pages SET data = 5")
+
+
+def lose_some_pages(path):
+    change(path, "DELETE FROM pages WHERE length(data) > 1000")
+
+
+DAMAGES = [
+    remove,
+    empty,
+    cut,
+    fill_with_garbage,
+    garble_the_middle,
+    make_of_another_schema,
+    garble_the_name_of_a_table,
+    give_a_table_another_name,
+    make_text_that_is_none,
+    garble_pages,
+    make_pages_numbers,
+    lose_some_pages,
+]
 
 
 def make_tree(root):
@@ -101,6 +147,54 @@ def test_what_is_left_of_a_damaged_index_is_kept(tmp_path):
     folder.close()
     assert folder.was_damaged
     assert (folder.directory / "index.sqlite.damaged").read_bytes() == garbage
+
+
+def test_a_number_that_is_none_is_damage(tmp_path):
+    with sharing(tmp_path / "a") as a:
+        a.folder.database.set_note("port", b"\xff1")
+        with pytest.raises(DamagedError, match="port is no number"):
+            a.folder.database.number("port")
+
+
+def test_a_row_that_its_index_has_already_is_damage(tmp_path):
+    with sharing(tmp_path / "a") as a, pytest.raises(DamagedError):
+        a.folder.database.insert("INSERT INTO pages", [(b"id", b"one"), (b"id", b"another")])
+    with sharing(tmp_path / "a") as a:
+        assert a.folder.was_damaged
+
+
+def test_a_directory_among_staged_files_is_told_and_stays(tmp_path):
+    with sharing(tmp_path / "a") as a:
+        a.publish()
+    strange = a.folder.directory / "staging" / "17"
+    strange.mkdir()
+    for _ in range(2):
+        with pytest.raises(StoreError, match=r"17' .* move that directory elsewhere"):
+            FolderState.open(a.root, create=False)
+    assert strange.is_dir()
+
+
+async def test_a_state_directory_that_goes_while_files_come_is_one_sentence(tmp_path):
+    with sharing(tmp_path / "a") as a:
+        make_tree(a.root)
+        a.publish()
+        with following(tmp_path / "b", a.swarm) as b:
+
+            def remove_state(block):
+                if b.folder.directory.exists():
+                    shutil.rmtree(b.folder.directory)
+
+            b.before_write = remove_state
+            with pytest.raises(StoreError):
+                await b.get()
+        with following(tmp_path / "b", a.swarm) as b:
+            assert (await b.get()).problems == ()
+        assert tree(b.root) == tree(a.root)
+
+
+def test_a_disk_that_is_to_be_made_durable_and_has_gone_is_one_sentence(tmp_path):
+    with pytest.raises(StoreError, match="must stay while p2psync runs"):
+        make_durable(tmp_path / "gone")
 
 
 async def test_staged_files_that_were_deleted_are_fetched_again(tmp_path):

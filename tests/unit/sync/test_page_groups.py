@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from p2psync.ids import BlockId
+from p2psync.blocks.block import block_id
 from p2psync.manifest.entry import Entry, Kind
 from p2psync.manifest.page import MOST_BLOCKS, cut_pages, encode_page
 from p2psync.manifest.tree import Manifest
@@ -33,7 +33,7 @@ def manifest(folder):
     pages = list(cut_pages(ENTRIES))
     assert [page[0].name for page in pages] == [b"a", b"b", b"b", b"d"], "two begin in the middle of a page"
     data = [encode_page(page) for page in pages]
-    ids = [BlockId(bytes([at]) * 32) for at in range(len(data))]
+    ids = [block_id(page) for page in data]
     with folder.database.transaction():
         folder.pages.put(list(zip(ids, data, strict=True)))
     return Manifest(tuple(ids), tuple(page[0].key for page in pages), files=len(ENTRIES), size_bytes=1)
