@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import trio
 
 from p2psync.wire import limits
-from p2psync.wire.messages import Blocks, Message
+from p2psync.wire.messages import Blocks, Have, Message
 
 
 class Pace:
@@ -19,7 +19,18 @@ class Pace:
 
     async def wait(self, messages: Sequence[Message]) -> None:
         """Wait as long as what one read brought makes it right; blocks that were asked for have their own limits."""
-        count = sum(not isinstance(message, Blocks) for message in messages)
+        count = sum(map(_weight, messages))
         if count > limits.CONTROL_BURST:
             async with self._turn:
                 await trio.sleep(min(count * limits.CONTROL_MESSAGE_S, limits.MAX_CONTROL_PAUSE_S))
+
+
+def _weight(message: Message) -> int:
+    """Return how many ordinary control messages a message is as much work as."""
+    match message:
+        case Blocks():
+            return 0
+        case Have(complete, whole, partial, gone):
+            rows = len(complete) + len(whole) + len(partial) + len(gone)
+            return 1 + rows // limits.HAVE_ROWS_A_MESSAGE
+    return 1

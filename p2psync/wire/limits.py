@@ -23,6 +23,8 @@ MAX_HEAD_BYTES = 64 << 10
 """Version vector of 4,000 devices (the manifest's own limit)."""
 MAX_HAVE_BYTES = 512 << 10
 """16,000 page ids or the bits of 4 million blocks in one frame; more is said in several."""
+MAX_STRANGE_HAVE_BYTES = 1 << 10
+"""A HAVE with keys that are not known here: of half a MiB, bencode can be made that takes most of a second to read."""
 MAX_IDS_BYTES = 4096 * 32
 """WANT, CANCEL and MISSING: 4,096 ids a frame; more is said in several."""
 MAX_BYE_BYTES = 1 << 10
@@ -56,6 +58,9 @@ CONTROL_BURST = 16
 CONTROL_MESSAGE_S = 0.002
 """Time for which nothing more is read from a peer per control message of a larger burst. An honest peer sends some 50 a
 second; a head costs us 0.3 ms of work and the peer nothing, so without a limit two peers starve all others."""
+HAVE_ROWS_A_MESSAGE = 256
+"""Ids and bit sets of a HAVE that count as another message: 1 ms of work at worst. An honest peer says so much of a
+million blocks at once, but then not again."""
 MAX_CONTROL_PAUSE_S = 1.0
 """Short beside all time-outs: a peer that is not read is not to blame for silence."""
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from p2psync import bencoding
-from p2psync.bencoding import Value
 from p2psync.blocks.block import split_ids
 from p2psync.errors import RemoteProtocolError
 from p2psync.ids import BLOCK_ID_BYTES, BlockId, PeerAddress
 from p2psync.wire import limits
 from p2psync.wire.compact import ENTRY4_BYTES, ENTRY6_BYTES, encode_families, parse_peers
+from p2psync.wire.have import parse_have
 
 Buffer = bytes | bytearray | memoryview
 
@@ -310,20 +310,7 @@ def _parse_hello(body: memoryview) -> Hello:
 
 
 def _parse_have(body: memoryview) -> Have:
-    fields = bencoding.Fields(bencoding.decode(bytes(body)), of="have")
-
-    def ids(key: bytes) -> list[BlockId]:
-        return split_ids(fields.octets(key, multiple_of=BLOCK_ID_BYTES, default=b""))
-
-    partial = [_parse_partial(item) for item in fields.items(b"partial", default=[])]
-    return Have(ids(b"complete"), ids(b"whole"), partial, ids(b"gone"))
-
-
-def _parse_partial(item: Value) -> tuple[BlockId, bytes]:
-    match item:
-        case [bytes(page), bytes(bits)] if len(page) == BLOCK_ID_BYTES and bits:
-            return BlockId(page), bits
-    raise RemoteProtocolError("have: partial must hold pairs of a page id and its bits")
+    return Have(*parse_have(bytes(body)))
 
 
 def _parse_ids(body: memoryview) -> list[BlockId]:
