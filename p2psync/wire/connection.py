@@ -79,6 +79,7 @@ class Connection:
         self._part_id = BlockId(b"")
         self._part = memoryview(b"")
         self._part_filled = 0
+        self._abandoned_bytes = 0
         self._unknown_frames = 0
         self._unpacked_bytes = 0
 
@@ -171,6 +172,7 @@ class Connection:
         if not offset:
             if not 0 < total <= limits.MAX_PART_TOTAL_BYTES:
                 raise RemoteProtocolError(f"a block of {total} bytes")
+            self._abandon_part()
             self._part_id, self._part, self._part_filled = id_, self._buffers.take(total), 0
         if (id_, total, offset) != (self._part_id, len(self._part), self._part_filled):
             raise RemoteProtocolError("a part that does not continue the block before it")
@@ -179,9 +181,17 @@ class Connection:
         self._part_filled += length
         return self._part[offset : offset + length]
 
+    def _abandon_part(self) -> None:
+        """Count a block that will never be whole: compressed, a megabyte of it costs the peer some bytes."""
+        if self._part:
+            self._abandoned_bytes += max(len(self._part), limits.ABANDONED_BLOCK_BYTES)
+            if self._abandoned_bytes > limits.MAX_ABANDONED_BYTES:
+                raise RemoteProtocolError("it keeps beginning blocks that it does not end")
+
     def _finish_part(self) -> Blocks | None:
         if self._part_filled < len(self._part):
             return None
+        self._abandoned_bytes = max(0, self._abandoned_bytes - len(self._part))
         block, self._part, self._part_filled = self._part, memoryview(b""), 0
         return Blocks([(self._part_id, block)])
 

@@ -52,6 +52,11 @@ MAX_ANNOUNCED_BITS_BYTES = 16 << 20
 """Bit sets that one peer may announce: 134 million blocks that are in pages it holds in part."""
 MAX_UNASKED_BYTES = 64 << 20
 """Payload that nobody (any more) waits for, beyond as much as was waited for: a cancelled window, twice over."""
+MAX_ABANDONED_BYTES = 256 << 20
+"""Blocks that were begun in parts and not ended, beyond as much as was ended: a sender whose large file changes finds
+that out block by block, and begins others of it for a second or two."""
+ABANDONED_BLOCK_BYTES = 64 << 10
+"""What a shorter one counts for: work, if not bytes."""
 
 CONTROL_BURST = 16
 """Control messages that one read may bring before the peer is slowed down: after HELLO come a handful."""

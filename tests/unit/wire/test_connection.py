@@ -125,6 +125,25 @@ def test_a_new_first_part_abandons_an_unfinished_block():
     assert feed(connection, data) == [Blocks([(B, b"cd")])]
 
 
+@pytest.mark.parametrize(("total", "most"), [(limits.MAX_PART_TOTAL_BYTES, 64), (1000, 4096)])
+def test_blocks_that_begin_and_do_not_end_cost_the_link_in_the_end(total, most):
+    begun = packed(Kind.PART, A + struct.pack(">II", total, 0) + bytes(total // 4))
+    connection = ready()
+    for _ in range(most + 1):  # the last of them might go on
+        assert feed(connection, begun) == []
+    with pytest.raises(RemoteProtocolError, match="does not end"):
+        feed(connection, begun)
+
+
+def test_who_ends_as_many_blocks_may_go_on_abandoning_others():
+    connection, total = ready(), limits.MAX_PART_TOTAL_BYTES
+    begun = packed(Kind.PART, A + struct.pack(">II", total, 0) + bytes(1 << 20))
+    rest = [packed(Kind.PART, A + struct.pack(">II", total, at << 20) + bytes(1 << 20)) for at in (1, 2, 3)]
+    for _ in range(100):
+        feed(connection, begun)
+        assert len(feed(connection, begun + b"".join(rest))) == 1
+
+
 def test_a_block_that_is_missing_after_some_parts_may_be_sent_again():
     connection = ready()
     data = part(A, 4, 0, b"ab") + frame(Kind.MISSING, A) + part(A, 4, 0, b"abcd")
