@@ -17,7 +17,7 @@ from p2psync.swarm.link import Link
 from p2psync.swarm.requests import Asked, Owed, Requests
 from p2psync.swarm.tasks import Job, Written
 from p2psync.wire import limits
-from p2psync.wire.messages import Blocks, Feature, Missing, Want
+from p2psync.wire.messages import Blocks, Feature, Missing, Want, payload_bytes
 
 LOW_TASKS = 512
 """Runs of about 1 MiB that wait for a peer: several windows of every peer, and room for random choice."""
@@ -187,13 +187,12 @@ class Downloads:
             RemoteProtocolError: Too many that nobody asked for.
         """
         expected = self._requests.received(link.number, [id_ for id_, _ in message.blocks], trio.current_time())
-        asked_bytes = unasked_bytes = 0
-        for (id_, data), is_expected in zip(message.blocks, expected, strict=True):
-            if is_expected:
-                self._intake.put(link, id_, data)
-                asked_bytes += len(data)
-            else:
-                unasked_bytes += len(data)
+        asked = [block for block, is_expected in zip(message.blocks, expected, strict=True) if is_expected]
+        asked_bytes = sum([len(data) for _, data in asked])
+        unasked_bytes = payload_bytes(message) - asked_bytes
+        for id_, data in asked:
+            # A copy where all that came beside it would be held too, and not be counted.
+            self._intake.put(link, id_, bytes(data) if unasked_bytes > asked_bytes else data)
         self._send()
         self._count_unasked(link, asked_bytes, unasked_bytes)  # last: what came beside it is asked of nobody else
 

@@ -414,6 +414,23 @@ async def test_what_comes_beside_junk_for_which_the_link_ends_is_not_lost(autoju
     assert "it keeps sending blocks that nobody asked for" in endings(getter, bad)
 
 
+async def test_what_comes_beside_junk_does_not_hold_on_to_it(autojump_clock, net):
+    folder = make_folder([64 << 10] * 64)
+
+    async def pad(peer: RawPeer) -> None:
+        await claim_everything(peer, folder)
+        while True:
+            for id_ in await peer.read_wanted():
+                junk = [(bytes(32), bytes(MIB - 200_000))] if len(folder.blocks[id_]) == 64 << 10 else []
+                await peer.send_blocks([*junk, (id_, folder.blocks[id_])])
+
+    getter, padder = SimPeer(net, "getter", folder), ScriptedHost(net, "padder", pad)
+    async with running(getter, padder):
+        await all_get(getter, within_s=60)
+    buffers = [memoryview(data).obj for data in getter.memory.read(list(folder.blocks)) if data is not None]
+    assert sum({id(buffer): len(buffer) for buffer in buffers}.values()) < 3 * sum(map(len, folder.blocks.values()))
+
+
 @pytest.mark.parametrize(("reason", "least", "most"), [(b"busy", 2, 2), (b"closing", 4, 99)])
 async def test_who_has_links_enough_is_left_alone_for_half_a_minute(autojump_clock, net, folder, reason, least, most):
     async def refuse(peer: RawPeer) -> None:
