@@ -56,6 +56,11 @@ class Holdings:
         self._partial.clear()
         self._bits_bytes = 0
 
+    def is_upset_by(self, have: Have) -> bool:
+        """Say whether a HAVE takes something back or completes a root: more than what it adds must be judged anew."""
+        is_taken_back = any(self.knows(id_) or id_ in self.complete for id_ in have.gone)
+        return is_taken_back or not self.complete.issuperset(have.complete)
+
     def hear(self, have: Have) -> Grown:
         """Take in a HAVE; return what more is held now.
 

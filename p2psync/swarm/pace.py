@@ -32,5 +32,6 @@ def _weight(message: Message) -> int:
             return 0
         case Have(complete, whole, partial, gone):
             rows = len(complete) + len(whole) + len(partial) + len(gone)
-            return 1 + rows // limits.HAVE_ROWS_A_MESSAGE
+            upsetting = limits.UPSETTING_HAVE_MESSAGES if complete or gone else 0
+            return 1 + rows // limits.HAVE_ROWS_A_MESSAGE + upsetting
     return 1

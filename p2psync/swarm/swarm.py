@@ -345,8 +345,9 @@ class Swarm:
                 self._dialler.look_again()
 
     def _heard_have(self, link: Link, have: Have) -> None:
+        is_upset = link.holdings.is_upset_by(have)
         grown = link.holdings.hear(have)
-        if have.complete or have.gone:
+        if is_upset:
             self._downloads.holdings_shrank(link)
         if grown:
             self._downloads.holdings_grew(link, grown)

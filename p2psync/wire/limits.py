@@ -66,6 +66,9 @@ second; a head costs us 0.3 ms of work and the peer nothing, so without a limit 
 HAVE_ROWS_A_MESSAGE = 256
 """Ids and bit sets of a HAVE that count as another message: 1 ms of work at worst. An honest peer says so much of a
 million blocks at once, but then not again."""
+UPSETTING_HAVE_MESSAGES = 2
+"""What a HAVE with complete roots or something gone counts for besides: all that is asked of the peer is judged anew,
+4 ms of work where that is much."""
 MAX_CONTROL_PAUSE_S = 1.0
 """Short beside all time-outs: a peer that is not read is not to blame for silence."""
 

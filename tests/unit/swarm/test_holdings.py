@@ -80,3 +80,11 @@ def test_more_bits_than_a_peer_may_announce_are_refused_and_withdrawn_ones_do_no
     holdings.hear(Have(partial=[(PAGE, half), (OTHER, half)]))
     with pytest.raises(RemoteProtocolError, match="bits announced"):
         holdings.hear(Have(partial=[(ROOT, b"\x80")]))
+
+
+def test_only_what_takes_something_back_or_completes_a_root_upsets():
+    holdings = Holdings()
+    holdings.hear(Have(complete=[ROOT], whole=[PAGE], partial=[(OTHER, b"\x80")]))
+    assert not holdings.is_upset_by(Have(complete=[ROOT], whole=[OTHER], gone=[b"?" * 32]))
+    for upsetting in (Have(complete=[OTHER]), Have(gone=[ROOT]), Have(gone=[PAGE]), Have(gone=[b"?" * 32, OTHER])):
+        assert holdings.is_upset_by(upsetting)

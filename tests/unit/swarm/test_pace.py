@@ -20,7 +20,10 @@ BITS = [(id_, b"\x80") for id_ in IDS[:12_000]]
         ([Blocks(())] * 100, 0),
         ([Have(whole=IDS[:3000])], 0),  # of 768,000 blocks
         ([Have(whole=IDS)], 0.126),
-        ([Have(gone=IDS)], 0.126),
+        ([Have(gone=IDS)], 0.13),
+        ([Have(gone=IDS[:1])] * 5, 0),
+        ([Have(gone=IDS[:1])] * 16, 0.096),
+        ([Have(complete=IDS[:1])] * 16, 0.096),
         ([Have(partial=BITS)], 0.094),
         ([Have(partial=BITS)] * 4, 0.376),
         ([Have(partial=BITS)] * 40, limits.MAX_CONTROL_PAUSE_S),
