@@ -8,12 +8,14 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from p2psync.errors import PathError
 from p2psync.ids import BLOCK_ID_BYTES, BlockId
 from p2psync.manifest.entry import Entry, Kind, entry_key, path_of_key, split_key
 from p2psync.store.database import MOST_VARIABLES, Database
 from p2psync.store.local_file import LocalFile
 
 _PREFIX = struct.Struct(">q24x")
+LENGTH_BYTES = 4
 _AGAIN = b"?"
 """In front of a fingerprint: the content is to be read again."""
 _FILE_COLUMNS = "id, key, kind, mtime_ns, mode, cut, ids, lengths, target, version, fingerprint, ours"
@@ -56,7 +58,7 @@ class FileIndex:
         rows = self._database.rows(
             f"SELECT {_FILE_COLUMNS} FROM files WHERE key >= ? AND key < ?", (parent + b"\0", parent + b"\1")
         )
-        return {file.entry.name: file for file in map(_local_file, rows)}
+        return {file.entry.name: file for file in map(self._local_file, rows)}
 
     def marks_in(self, parent: bytes) -> dict[bytes, tuple[bytes, Kind]]:
         """Return (fingerprint, kind) of what stands directly in one directory, by name; tombstones included.
@@ -77,12 +79,12 @@ class FileIndex:
             rows = self._database.rows(
                 f"SELECT {_FILE_COLUMNS} FROM files WHERE key >= ? AND key < ? ORDER BY key", (first, end)
             )
-        return list(map(_local_file, rows))
+        return list(map(self._local_file, rows))
 
     def file_at(self, key: bytes) -> LocalFile | None:
         """Return what stands at one key."""
         row = self._database.row(f"SELECT {_FILE_COLUMNS} FROM files WHERE key = ?", (key,))
-        return _local_file(row) if row else None
+        return self._local_file(row) if row else None
 
     def known_keys(self, keys: Sequence[bytes]) -> set[bytes]:
         """Return those of the keys at which the index knows of something, if only that it was deleted."""
@@ -101,7 +103,7 @@ class FileIndex:
             )
             if not rows:
                 return
-            yield from map(_local_file, rows)
+            yield from map(self._local_file, rows)
             first = rows[-1][1] + b"\0"
 
     def keys_below(self, directory: bytes) -> list[bytes]:
@@ -194,6 +196,12 @@ class FileIndex:
         """Give the file of this row id, if there is one, another; its places stay with the old one."""
         self._database.execute("UPDATE files SET id = ? WHERE id = ?", (self.allocate_number(), number))
 
+    def _local_file(self, row: tuple[Any, ...]) -> LocalFile:
+        try:
+            return _local_file(row)
+        except (TypeError, ValueError, PathError):
+            raise self._database.damaged("what it says of a file cannot be") from None
+
     def allocate_number(self) -> int:
         """Return a row id that nothing has had in this database's life."""
         return next(self._numbers)
@@ -250,4 +258,6 @@ def _local_file(row: tuple[Any, ...]) -> LocalFile:
     number, key, kind, mtime_ns, mode, cut, ids, lengths, target, version, fingerprint, ours = row
     parent, name = split_key(key)
     entry = Entry(parent, name, Kind(kind), mtime_ns, mode, cut, ids, lengths, target, version)
+    if len(ids) * LENGTH_BYTES != len(lengths) * BLOCK_ID_BYTES:
+        raise ValueError
     return LocalFile(number, entry, fingerprint, bool(ours))

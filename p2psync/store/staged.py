@@ -4,8 +4,9 @@ import struct
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from p2psync.ids import BLOCK_ID_BYTES
 from p2psync.store.database import Database
-from p2psync.store.index import block_places
+from p2psync.store.index import LENGTH_BYTES, block_places
 
 
 class StagedRow(NamedTuple):
@@ -25,8 +26,15 @@ class StagedRows:
         self._database = database
 
     def all(self) -> list[StagedRow]:
-        """Return all files that are being put together."""
-        return [StagedRow(*row) for row in self._database.rows("SELECT id, key, ids, lengths, have FROM staged", ())]
+        """Return all files that are being put together.
+
+        Raises:
+            DamagedError: What is noted of one cannot be.
+        """
+        rows = [StagedRow(*row) for row in self._database.rows("SELECT id, key, ids, lengths, have FROM staged", ())]
+        if not all(map(_is_sound, rows)):
+            raise self._database.damaged("what it says of a staged file cannot be")
+        return rows
 
     def put(self, row: StagedRow) -> None:
         """Record a staged file and the places that its blocks will have."""
@@ -48,3 +56,10 @@ class StagedRows:
             places = [place[:3] for place in block_places(number, row[0], lengths)]
             self._database.execute_many("DELETE FROM places WHERE prefix = ? AND file = ? AND slot = ?", places)
         self._database.execute("DELETE FROM staged WHERE id = ?", (number,))
+
+
+def _is_sound(row: StagedRow) -> bool:
+    if not all(isinstance(value, bytes) for value in row[1:]):
+        return False
+    count, rest = divmod(len(row.ids), BLOCK_ID_BYTES)
+    return not rest and len(row.lengths) == count * LENGTH_BYTES and len(row.have) == (count + 7) // 8

@@ -61,6 +61,14 @@ def make_text_that_is_none(path):
     change(path, "UPDATE files SET kind = CAST(x'ff' AS TEXT)")
 
 
+def make_files_that_cannot_be(path):
+    change(path, "UPDATE files SET lengths = x'00'")
+
+
+def make_numbers_of_files(path):
+    change(path, "UPDATE files SET ids = 1, lengths = 2")
+
+
 def garble_pages(path):
     change(path, "UPDATE pages SET data = zeroblob(length(data))")
 
@@ -83,6 +91,8 @@ DAMAGES = [
     garble_the_name_of_a_table,
     give_a_table_another_name,
     make_text_that_is_none,
+    make_files_that_cannot_be,
+    make_numbers_of_files,
     garble_pages,
     make_pages_numbers,
     lose_some_pages,
@@ -147,6 +157,26 @@ def test_what_is_left_of_a_damaged_index_is_kept(tmp_path):
     folder.close()
     assert folder.was_damaged
     assert (folder.directory / "index.sqlite.damaged").read_bytes() == garbage
+
+
+@pytest.mark.parametrize("values", ["1, 2, 3", "x'00', x'', x''", "zeroblob(32), zeroblob(8), x'00'"])
+def test_a_staged_file_that_cannot_be_is_damage(values, tmp_path):
+    with sharing(tmp_path / "a") as a:
+        a.publish()
+    change(a.folder.directory / "index.sqlite", f"INSERT INTO staged VALUES (7, x'00', {values})")
+    with pytest.raises(DamagedError):
+        FolderState.open(a.root, create=False)
+    with sharing(a.root) as a:
+        assert a.folder.was_damaged
+
+
+def test_a_key_that_is_none_is_damage(tmp_path):
+    with sharing(tmp_path / "a") as a:
+        make_tree(a.root)
+        a.publish()
+        a.folder.database.execute("UPDATE files SET key = CAST('no key' AS BLOB) WHERE id = 5")
+        with pytest.raises(DamagedError, match="cannot be"):
+            list(a.folder.index.iter_files())
 
 
 def test_a_number_that_is_none_is_damage(tmp_path):
