@@ -9,7 +9,7 @@ from time import strftime
 import trio
 
 from p2psync.blocks.need import PageHolding, Run
-from p2psync.errors import PathError
+from p2psync.errors import PathError, StoreError
 from p2psync.ids import BlockId
 from p2psync.keys import FolderKeys
 from p2psync.manifest.entry import Kind
@@ -263,7 +263,7 @@ class Follower:
             self._folder.store.await_pages(missing)
             await self._swarm.fetch(root, missing)
 
-    def _scan(self, manifest: Manifest) -> ScanReport:
+    def _scan(self, manifest: Manifest) -> None:
         policy = ScanPolicy(
             gear_seed=self._keys.gear_seed,
             version_of=lambda before: b"",
@@ -278,7 +278,8 @@ class Follower:
         self._folds = folds_names(self._folder.staging.handle)
         if self._folds and respell(manifest, self._folder):
             report = scan_folder(self._folder, policy, self._note_scan)
-        return report
+        if report.unmounted:  # what the folder holds there would be fetched into the empty directory below
+            raise StoreError(str(report.unmounted[0]))
 
     def _note_scan(self, report: ScanReport) -> None:
         self.progress.scanned_files, self.progress.scanned_bytes = report.files, report.hashed_bytes

@@ -1,12 +1,14 @@
-"""Tell a folder whose disk is not mounted from one that was emptied."""
+"""Tell a folder, or a directory in it, whose disk is not mounted from one that was emptied."""
 
 import os
 import struct
 
 from p2psync.errors import StoreError
+from p2psync.store.database import Database
 from p2psync.store.folder_state import FolderState
 
 _ROOT_NOTE = "root"
+_MOUNTS_NOTE = "mounts"
 _IDENTITY = struct.Struct(">QQ")
 
 
@@ -34,3 +36,34 @@ def check_is_there(folder: FolderState, handle: int) -> None:
             "If it is to be empty, put any file into it and remove that later"
         )
     folder.database.set_note(_ROOT_NOTE, identity)
+
+
+class MountPoints:
+    """The directories below the root at which other disks begin, remembered from scan to scan.
+
+    A disk that the kernel shows under the device number of the one around it (a bind mount) is not known to be one.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        noted = database.note(_MOUNTS_NOTE)
+        self._paths = set(noted.split(b"\0")) if noted else set()
+
+    def __contains__(self, path: bytes) -> bool:
+        return path in self._paths
+
+    def is_gone(self, path: bytes, handle: int) -> bool:
+        """Say whether a disk that was mounted on this directory below the root is not: it is open, and empty."""
+        device = os.fstat(handle).st_dev
+        if device != os.stat("..", dir_fd=handle).st_dev:
+            self._note(self._paths | {path})
+        elif path in self._paths:
+            if not os.listdir(handle):
+                return True
+            self._note(self._paths - {path})  # it is used as any other directory now
+        return False
+
+    def _note(self, paths: set[bytes]) -> None:
+        if paths != self._paths:
+            self._paths = paths
+            self._database.set_note(_MOUNTS_NOTE, b"\0".join(sorted(paths)))

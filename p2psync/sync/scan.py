@@ -16,7 +16,7 @@ from p2psync.sync.fingerprint import UNSETTLED, fingerprint, is_settled, settled
 from p2psync.sync.hashing import FileHasher
 from p2psync.sync.moved import LEAST_BYTES, moved_from
 from p2psync.sync.paths import STATE_DIRECTORY
-from p2psync.sync.presence import check_is_there
+from p2psync.sync.presence import MountPoints, check_is_there
 from p2psync.sync.record import IndexRecorder, clamped_mtime_ns
 from p2psync.sync.scan_policy import ScanPolicy, ScanReport
 
@@ -72,6 +72,7 @@ class _Scan:
         self._progress = progress
         self._began_ns = policy.now_ns()
         self._reading: tuple[int, os.stat_result] | None = None
+        self._mounts = MountPoints(folder.database)
         self._unread: set[bytes] = set()  # directories in which something could not be opened for lack of descriptors
         self._hasher = FileHasher(policy.gear_seed, pool, self._checkpoint, folder.memory.segment_bytes)
         self._recorder = IndexRecorder(
@@ -162,7 +163,7 @@ class _Scan:
                     self._walk(child, join_path(directory, below))
         except FileNotFoundError:  # it has gone, and perhaps what it stood in: what is left of the way to it says so
             if name:
-                self._note_gone(parent, name)
+                self._recorder.flush()
                 self._look_into(handles, parent)
         except PathError:  # what it stood in has become something else
             self._look_into(handles, parent)
@@ -183,7 +184,18 @@ class _Scan:
     def _note_gone(self, directory: bytes, name: bytes) -> None:
         """Record that something has gone which this very scan may have seen."""
         self._recorder.flush()
-        self._recorder.note_gone(entry_key(directory, name))
+        self._take_for_gone(directory, name)
+
+    def _take_for_gone(self, directory: bytes, name: bytes) -> None:
+        path = join_path(directory, name)
+        if path in self._mounts:
+            self._note_unmounted(path)
+        else:
+            self._recorder.note_gone(entry_key(directory, name))
+
+    def _note_unmounted(self, path: bytes) -> None:
+        self._problem(path, "the disk that was mounted there is gone: put a file there if it is to stay gone")
+        self.report.unmounted.append(self.report.problems[-1])
 
     def _finish(self, *, whole: bool) -> None:
         """Record what has been collected; once everything has been looked at, forget what went long ago."""
@@ -202,10 +214,13 @@ class _Scan:
         self._policy.checkpoint()
         self._progress(self.report)
         known = self._index.marks_in(directory)
+        if directory and self._mounts.is_gone(directory, handle):
+            self._note_unmounted(directory)
+            return []
         below = list(self._entries(handle, directory, known))
         for name, (_, kind) in known.items():
             if kind != Kind.TOMBSTONE:
-                self._recorder.note_gone(entry_key(directory, name))
+                self._take_for_gone(directory, name)
         return below
 
     def _entries(

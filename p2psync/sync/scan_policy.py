@@ -22,6 +22,7 @@ class ScanReport:
         changed: How many entries are new or different or gone.
         problems: Paths that were left out, and why.
         unsettled: Directories with a file that was changing meanwhile, so that another scan should follow soon.
+        unmounted: Those of the problems that are directories whose disks are gone: what was in them counts as it was.
     """
 
     files: int = 0
@@ -31,6 +32,7 @@ class ScanReport:
     changed: int = 0
     problems: list[PathError] = field(default_factory=list)
     unsettled: set[bytes] = field(default_factory=set)
+    unmounted: list[PathError] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

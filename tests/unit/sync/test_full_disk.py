@@ -3,27 +3,12 @@
 import os
 import random
 import subprocess
-from contextlib import contextmanager
 
 import pytest
 
 from p2psync.errors import StoreError
 from tests.unit.sync.folders import following, sharing, tree
-
-
-@contextmanager
-def small_disk(path, size):
-    path.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", path], check=False)
-    if done.returncode != 0:
-        pytest.skip("mounting a file system takes root")
-    try:
-        yield
-    finally:
-        left_open = subprocess.run(["umount", path], check=False).returncode != 0
-        if left_open:
-            subprocess.run(["umount", "--lazy", path], check=True)
-    assert not left_open
+from tests.unit.sync.mounts import mounted_disk
 
 
 def make_more_room(path):
@@ -32,7 +17,7 @@ def make_more_room(path):
 
 @pytest.mark.parametrize("size", ["64k", "128k", "200k", "400k", "800k", "1600k", "3m", "5m"])
 async def test_a_full_disk_is_said_and_the_next_run_finishes(size, tmp_path):
-    with sharing(tmp_path / "a") as a, small_disk(tmp_path / "disk", size):
+    with sharing(tmp_path / "a") as a, mounted_disk(tmp_path / "disk", size):
         for number in range(200):
             (a.root / f"small {number}").write_bytes(random.Random(number).randbytes(3000))
         (a.root / "large").write_bytes(random.Random(0).randbytes(6_000_000))
@@ -55,7 +40,7 @@ async def test_a_full_disk_is_said_and_the_next_run_finishes(size, tmp_path):
 
 
 async def test_an_update_that_does_not_fit_leaves_every_file_old_or_new(tmp_path):
-    with sharing(tmp_path / "a") as a, small_disk(tmp_path / "disk", "2m"):
+    with sharing(tmp_path / "a") as a, mounted_disk(tmp_path / "disk", "2m"):
         for number in range(10):
             (a.root / f"file {number}").write_bytes(b"old" * 20_000)
         a.publish()
@@ -77,7 +62,7 @@ async def test_an_update_that_does_not_fit_leaves_every_file_old_or_new(tmp_path
 
 
 async def test_publishing_on_a_full_disk_is_said_and_the_same_folder_goes_on_afterwards(tmp_path):
-    with small_disk(tmp_path / "disk", "600k"):
+    with mounted_disk(tmp_path / "disk", "600k"):
         root = tmp_path / "disk" / "a"
         root.mkdir()
         (root / "first").write_bytes(b"first")
@@ -100,7 +85,7 @@ async def test_publishing_on_a_full_disk_is_said_and_the_same_folder_goes_on_aft
 
 
 def test_a_disk_too_full_to_open_the_index_does_not_cost_the_index(tmp_path):
-    with small_disk(tmp_path / "disk", "2m"):
+    with mounted_disk(tmp_path / "disk", "2m"):
         root = tmp_path / "disk" / "a"
         root.mkdir()
         (root / "file").write_bytes(b"1")
