@@ -268,6 +268,7 @@ class Follower:
             gear_seed=self._keys.gear_seed,
             version_of=lambda before: b"",
             keeps_tombstones=False,
+            forgets_unreadable=True,
             cut_hint=CutHints(manifest, self._folder.pages).of,
             now_ns=clock_ns,
             checkpoint=trio.from_thread.check_cancelled,

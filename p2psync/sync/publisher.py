@@ -130,6 +130,7 @@ class Publisher:
             gear_seed=self._keys.gear_seed,
             version_of=version_of,
             keeps_tombstones=True,
+            forgets_unreadable=False,
             cut_hint=lambda key: None,
             now_ns=clock_ns,
             checkpoint=trio.from_thread.check_cancelled,

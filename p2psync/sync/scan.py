@@ -24,6 +24,7 @@ _OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _HASH_THREADS = 2
 _STAT_BLOCK_BYTES = 512
 _NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)
+_UNREADABLE = (errno.EACCES, errno.EPERM, errno.EIO)
 
 
 def scan_folder(
@@ -370,8 +371,19 @@ class _Scan:
         """Tell of what cannot be read, or look into this directory again if only a descriptor was lacking."""
         if error.errno in _NO_DESCRIPTOR:
             self._unread.add(directory)
-        else:
+        elif not self._forget(path, error):
             self._problem(path, f"cannot be read ({error.strerror}): left out, or as it was when it was read last")
+
+    def _forget(self, path: bytes, error: OSError) -> bool:
+        """Take a known file that can no longer be read for gone, if that is wanted; say whether it was."""
+        if not self._policy.forgets_unreadable or error.errno not in _UNREADABLE:
+            return False
+        parent, _, name = path.rpartition(b"/")
+        local = self._index.file_at(entry_key(parent, name))
+        if local is None or local.entry.kind is not Kind.FILE or not local.entry.mode & stat.S_IRUSR:
+            return False
+        self._recorder.note_gone(local.entry.key)
+        return True
 
     def _problem(self, path: bytes, reason: str) -> None:
         self.report.problems.append(PathError(path, reason))

@@ -43,6 +43,8 @@ class ScanPolicy:
         gear_seed: `FolderKeys.gear_seed`.
         version_of: Gives the version vector of a changed path from the one it had (empty for a new path).
         keeps_tombstones: Whether a path that is gone is remembered as deleted, as a publisher's is, or forgotten.
+        forgets_unreadable: Whether a file that was readable and is not is taken for gone, as others have it; else it is
+            what it was.
         cut_hint: Gives the cut exponent that the folder's manifest has for a key, if it has one.
         now_ns: The time of day, nanoseconds since 1970, by the clock that stamps files.
         checkpoint: Called often; may raise to give up.
@@ -56,6 +58,7 @@ class ScanPolicy:
     gear_seed: int
     version_of: Callable[[bytes], bytes]
     keeps_tombstones: bool
+    forgets_unreadable: bool
     cut_hint: Callable[[bytes], int | None]
     now_ns: Callable[[], int]
     checkpoint: Callable[[], None]

@@ -16,11 +16,12 @@ BIN = Path(sys.executable).parent
 WAIT_S = 30.0
 LOOPBACK = ("--listen", "127.0.0.1:0", "--no-lan")
 # Root may read and write everything; without these two capabilities permissions count for it as for anybody.
-WITHOUT_PRIVILEGE = (
+_WITHOUT_PRIVILEGE = (
     "setpriv",
     "--inh-caps=-dac_override,-dac_read_search",
     "--bounding-set=-dac_override,-dac_read_search",
 )
+AS_A_USER = _WITHOUT_PRIVILEGE if os.geteuid() == 0 else ()
 
 Event = dict[str, Any]
 

@@ -1,7 +1,6 @@
 """Asking a running process: peers, status, limit."""
 
 import json
-import os
 import subprocess
 import sys
 
@@ -9,10 +8,8 @@ import pytest
 
 from p2psync.errors import ConfigError
 from p2psync.node.control import ask_control
-from tests.e2e.program import WAIT_S, WITHOUT_PRIVILEGE, ask, eventually, get, share
+from tests.e2e.program import AS_A_USER, WAIT_S, ask, eventually, get, share
 from tests.e2e.tree import make_random_file
-
-AS_A_USER = WITHOUT_PRIVILEGE if os.geteuid() == 0 else ()
 
 
 def asked(command, folder, *options):

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.program import WITHOUT_PRIVILEGE, eventually
+from tests.e2e.program import AS_A_USER, eventually
 
-AS_A_USER = WITHOUT_PRIVILEGE if os.geteuid() == 0 else ()
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 # Built by the project itself, so that pip needs no network here.
 PYPROJECT = """

@@ -1,7 +1,6 @@
 """What cannot be done is said in a sentence, with the exit code of its family."""
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -10,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.program import LOOPBACK, WITHOUT_PRIVILEGE, Program, ask, code_of, get, share
+from tests.e2e.program import AS_A_USER, LOOPBACK, Program, ask, code_of, get, share
 from tests.e2e.tree import make_random_tree
 
-AS_A_USER = WITHOUT_PRIVILEGE if os.geteuid() == 0 else ()
 ROOT = Path(__file__).parents[2]
 BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
 

@@ -4,11 +4,10 @@ import os
 import resource
 
 from tests.e2e.compare import differences
-from tests.e2e.program import WITHOUT_PRIVILEGE, code_of, eventually, get, share
+from tests.e2e.program import AS_A_USER, code_of, eventually, get, share
 from tests.e2e.relay import Relay
 from tests.e2e.tree import make_random_file, make_random_tree, make_specials, make_strange_tree, size_bytes
 
-AS_A_USER = WITHOUT_PRIVILEGE if os.geteuid() == 0 else ()
 MIB = 1 << 20
 
 

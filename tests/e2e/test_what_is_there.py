@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from tests.e2e.compare import differences
-from tests.e2e.program import code_of, get, share
+from tests.e2e.program import AS_A_USER, code_of, get, share
 from tests.e2e.relay import Relay
 from tests.e2e.tree import make_random_file, make_random_tree, size_bytes
 
@@ -63,7 +63,7 @@ def test_contents_under_another_name_are_copied_not_fetched(shared, tmp_path):
     folder, ready = shared
     (tmp_path / "b").mkdir()
     shutil.copyfile(folder / "large", tmp_path / "b/the same thing under my own name")
-    with get(ready["link"], tmp_path / "b") as getter:
+    with get(ready["link"], tmp_path / "b", prefix=AS_A_USER) as getter:
         assert getter.complete()["fetched_bytes"] < ready["bytes"] - 15 * MIB
     assert differences(folder, tmp_path / "b") == ["'the same thing under my own name' should not be there"]
 
@@ -72,7 +72,7 @@ def test_getting_again_fetches_nothing(shared, tmp_path):
     folder, ready = shared
     with get(ready["link"], tmp_path / "b") as getter:
         getter.complete()
-    with get(ready["link"], tmp_path / "b") as getter:
+    with get(ready["link"], tmp_path / "b", prefix=AS_A_USER) as getter:
         assert getter.complete()["fetched_bytes"] < CONTROL_BYTES
     assert differences(folder, tmp_path / "b") == []
 
@@ -185,3 +185,15 @@ def test_no_copy_is_left_in_the_state_folder(shared, tmp_path):
         getter.complete()
     assert size_bytes(tmp_path / "b/.p2psync") < MIB
     assert differences(folder, tmp_path / "b") == []
+
+
+def test_what_can_no_longer_be_read_is_kept_and_fetched_anew(shared, tmp_path):
+    folder, ready = shared
+    with get(ready["link"], tmp_path / "b") as getter:
+        getter.complete()
+    (tmp_path / "b/large").write_bytes(b"edited")
+    (tmp_path / "b/large").chmod(0o000)
+    with get(ready["link"], tmp_path / "b", prefix=AS_A_USER) as getter:
+        assert getter.complete()["displaced"] == 1
+    assert differences(folder, tmp_path / "b") == []
+    assert kept_contents(tmp_path / "b") == [b"edited"]

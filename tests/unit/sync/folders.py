@@ -48,6 +48,7 @@ class Sharer:
             gear_seed=KEYS.gear_seed,
             version_of=lambda before: encode_version(parse_version(before) | {prefix: count}),
             keeps_tombstones=True,
+            forgets_unreadable=False,
             cut_hint=lambda key: None,
             now_ns=clock_ns,
             checkpoint=self.on_checkpoint,
