@@ -67,10 +67,9 @@ class PageGroup(NamedTuple):
         holdings, start = {}, 0
         for page_id, page in self.pages:
             count = len(page.block_lengths)
-            bits = bytearray((count + 7) // 8)
-            for position in range(count):
-                if start + position not in missing:
-                    bits[position >> 3] |= 0x80 >> (position & 7)
+            bits = bytearray((((1 << count) - 1) << (-count % 8)).to_bytes((count + 7) // 8, "big"))
+            for number in missing.intersection(range(start, start + count)):
+                bits[(number - start) >> 3] &= ~(0x80 >> ((number - start) & 7))
             holdings[page_id] = PageHolding(count, bytes(bits))
             start += count
         return holdings

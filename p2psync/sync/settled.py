@@ -96,6 +96,6 @@ def _settled(group: PageGroup) -> SettledGroup:
         end=group.end,
         parents=frozenset(entry.parent for entry in group.entries),
         directories=frozenset(entry.path for entry in group.entries if entry.kind is Kind.DIRECTORY),
-        size_bytes=sum(entry.size_bytes for entry in group.entries),
+        size_bytes=sum(group.lengths),
         holdings=group.holdings(set()),
     )
