@@ -111,7 +111,8 @@ class FolderWriter:
                 placed.append(file)
                 if file.taken and not is_unwritten(file.taken, marks[-1][0]):
                     self._rows.append((file.number, file.entry, UNSETTLED, False))
-                    raise PathError(file.entry.path, "was written to while it was renamed: run the same command again")
+                    reason = "was written to while it was renamed: run the same command again"
+                    self.problems.append(PathError(file.entry.path, reason))
         with self._database.transaction():
             self._index.set_fingerprints(marks)
             self._staging.settle(placed)
