@@ -16,7 +16,7 @@ from p2psync.node.network import FolderNetwork, NetworkOptions, Ports, open_port
 from p2psync.node.progress import report_progress
 from p2psync.sharelink import ShareLink
 from p2psync.store.folder_state import FolderState
-from p2psync.sync.events import FolderEvent, PublishedHead, Remark
+from p2psync.sync.events import FolderEvent, LeftOut, PublishedHead, Remark
 from p2psync.sync.heads import NewestHead
 from p2psync.sync.publisher import Publisher
 
@@ -87,12 +87,10 @@ class _Share:
     def _tell(self, event: FolderEvent) -> None:
         if isinstance(event, Remark):
             self._emit(Note(event.sentence))
+        if isinstance(event, LeftOut):
+            self._tell_problems(event)
         if not isinstance(event, PublishedHead):
             return
-        for problem in event.problems:
-            if str(problem) not in self._told_problems:
-                self._told_problems.add(str(problem))
-                self._emit(Problem("path", str(problem)))
         if event.provisional:
             self._offer(event)
         elif not self._is_ready:
@@ -101,6 +99,12 @@ class _Share:
         elif event.is_new:
             sent = self._network.swarm.totals().uploaded_bytes
             self._emit(Published(event.root.hex(), event.seq, event.files, event.size_bytes, sent))
+
+    def _tell_problems(self, event: LeftOut) -> None:
+        for problem in event.problems:
+            if str(problem) not in self._told_problems:
+                self._told_problems.add(str(problem))
+                self._emit(Problem("path", str(problem)))
 
     def _offer(self, event: PublishedHead) -> None:
         if not self._is_offering:

@@ -50,7 +50,6 @@ class PublishedHead:
         files: Files of the folder.
         size_bytes: Their bytes.
         is_new: Whether it was made now.
-        problems: What had to be left out.
         provisional: Whether the scan goes on, and more is to come.
     """
 
@@ -59,8 +58,14 @@ class PublishedHead:
     files: int
     size_bytes: int
     is_new: bool
-    problems: tuple[PathError, ...] = ()
     provisional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """What the latest scan of a shared folder had to leave out, or as it was; told though no head may come of it."""
+
+    problems: tuple[PathError, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,4 +99,4 @@ class Remark:
     sentence: str
 
 
-FolderEvent = PublishedHead | Matched | Remark
+FolderEvent = PublishedHead | LeftOut | Matched | Remark

@@ -11,7 +11,7 @@ from p2psync.manifest.head import Head
 from p2psync.manifest.version import DEVICE_PREFIX_BYTES, bump, encode_version, parse_version
 from p2psync.store.folder_state import FolderState
 from p2psync.sync.descriptors import DescriptorWait
-from p2psync.sync.events import Activity, FolderEvent, FolderProgress, PublishedHead, Remark
+from p2psync.sync.events import Activity, FolderEvent, FolderProgress, LeftOut, PublishedHead, Remark
 from p2psync.sync.exchange import HeadExchange
 from p2psync.sync.heads import NewestHead
 from p2psync.sync.provisional import FIRST_S, ShowTimes
@@ -97,6 +97,8 @@ class Publisher:
         report = await trio.to_thread.run_sync(self._scan, only)
         if only is None:
             self._watcher.scanned(trio.current_time() - began)
+        if report.problems:
+            self._tell(LeftOut(tuple(report.problems)))
         above = self._seq_seen
         published = await trio.to_thread.run_sync(
             self._writer.publish, clock_ns(), above, trio.from_thread.check_cancelled
@@ -107,7 +109,7 @@ class Publisher:
         if published is not None:
             self._exchange.publish(published.signed, published.head.root, complete=True)
             self.progress.done_bytes = self.progress.total_bytes = published.manifest.size_bytes
-            self._tell(_published_event(published, report, is_new=is_new))
+            self._tell(_published_event(published, is_new=is_new))
         return report
 
     def _scan(self, only: set[bytes] | None) -> ScanReport:
@@ -164,12 +166,11 @@ class Publisher:
         self.progress.scanned_files, self.progress.scanned_bytes = report.files, report.hashed_bytes
 
 
-def _published_event(published: Published, report: ScanReport, *, is_new: bool) -> PublishedHead:
+def _published_event(published: Published, *, is_new: bool) -> PublishedHead:
     return PublishedHead(
         root=published.head.root,
         seq=published.head.seq,
         files=published.manifest.files,
         size_bytes=published.manifest.size_bytes,
         is_new=is_new,
-        problems=tuple(report.problems),
     )

@@ -5,7 +5,7 @@ import shutil
 
 import trio
 
-from p2psync.sync.events import PublishedHead
+from p2psync.sync.events import LeftOut, PublishedHead
 from p2psync.sync.publisher import Publisher
 from tests.unit.sync.folders import DEVICE, KEYS, following, only_error, sharing, tree
 
@@ -16,14 +16,17 @@ class Loop:
     def __init__(self, sharer) -> None:
         self.sharer = sharer
         self.told: list[PublishedHead] = []
+        self.left_out: list[set[bytes]] = []
         self.changed = trio.Event()
         self.publisher = Publisher(sharer.folder, KEYS, DEVICE, sharer.newest, sharer.swarm, self._tell)
 
     def _tell(self, event) -> None:
         if isinstance(event, PublishedHead):
             self.told.append(event)
-            self.changed.set()
-            self.changed = trio.Event()
+        elif isinstance(event, LeftOut):
+            self.left_out.append({problem.path for problem in event.problems})
+        self.changed.set()
+        self.changed = trio.Event()
 
     async def heads(self, count: int) -> PublishedHead:
         with trio.fail_after(30):
@@ -55,6 +58,20 @@ async def test_it_publishes_at_once_then_every_change_and_a_follower_keeps_up(tm
                 assert (await b.get()).problems == ()
                 assert tree(b.root) == tree(a.root)
             nursery.cancel_scope.cancel()
+
+
+async def test_what_must_be_left_out_is_told_though_no_version_comes_of_it(tmp_path):
+    with sharing(tmp_path / "a") as a:
+        loop = Loop(a)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(loop.publisher.run)
+            await loop.heads(1)
+            os.mkfifo(a.root / "pipe")
+            with trio.fail_after(30):
+                while not loop.left_out:
+                    await loop.changed.wait()
+            nursery.cancel_scope.cancel()
+        assert (loop.left_out[0], len(loop.told)) == ({b"pipe"}, 1)
 
 
 async def test_a_directory_that_is_replaced_by_another_of_its_name_is_watched_on(tmp_path):
