@@ -99,21 +99,16 @@ class _Scan:
 
     def _run_once(self, only: Collection[bytes] | None) -> None:
         try:
-            handle = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                check_is_there(self._folder, handle)
-            except BaseException:
-                os.close(handle)
-                raise
-            if only is None:
-                return self._walk(handle)
-            os.close(handle)
+            with DirectoryHandles(self._root) as handles:
+                check_is_there(self._folder, handles.open(b""))
+                if only is None:
+                    self._walk(os.dup(handles.open(b"")))
         except OSError as error:
             if error.errno not in _NO_DESCRIPTOR:
                 raise store_error(error, f"cannot read the folder {str(self._root)!r}") from None
             self._unread.update([b""] if only is None else only)
-            return None
-        return self._look_into_all(only)
+        else:
+            self._look_into_all(only or ())
 
     def _walk(self, handle: int, directory: bytes = b"") -> None:
         """Scan a directory, given as an open descriptor, and all below it; closes the descriptor."""
@@ -195,8 +190,9 @@ class _Scan:
             self._recorder.note_gone(entry_key(directory, name))
 
     def _note_unmounted(self, path: bytes) -> None:
-        self._problem(path, "the disk that was mounted there is gone: put a file there if it is to stay gone")
-        self.report.unmounted.append(self.report.problems[-1])
+        if all(problem.path != path for problem in self.report.unmounted):
+            self._problem(path, "the disk that was mounted there is gone: put a file there if it is to stay gone")
+            self.report.unmounted.append(self.report.problems[-1])
 
     def _finish(self, *, whole: bool) -> None:
         """Record what has been collected; once everything has been looked at, forget what went long ago."""
