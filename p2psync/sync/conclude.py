@@ -17,8 +17,7 @@ def place_batch(folder: FolderState, writer: FolderWriter) -> bool:
 
 def leave_off(folder: FolderState, writer: FolderWriter) -> None:
     """Put all in its place that is complete, and leave the rest for the next pull."""
-    while place_batch(folder, writer):
-        pass
+    _place_all(folder, writer)
     writer.finish_directories()
 
 
@@ -34,8 +33,7 @@ def conclude(folder: FolderState, planner: Planner, writer: FolderWriter, *, exa
     Raises:
         StoreError: The disk failed or is full.
     """
-    while place_batch(folder, writer):
-        pass
+    _place_all(folder, writer)
     removals = sorted(planner.totals.removals, key=lambda local: local.entry.key, reverse=True)
     kept = [local for local in removals if not writer.remove(local)] + planner.totals.additions
     kept.sort(key=lambda local: local.entry.key)
@@ -50,3 +48,8 @@ def conclude(folder: FolderState, planner: Planner, writer: FolderWriter, *, exa
         planner.settled.reached()
     still_there = (local.entry for local in kept if folder.index.file_at(local.entry.key) is not None)
     return [] if exact else [entry.path for entry in still_there]
+
+
+def _place_all(folder: FolderState, writer: FolderWriter) -> None:
+    while place_batch(folder, writer):
+        pass

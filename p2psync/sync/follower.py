@@ -162,9 +162,11 @@ class Follower:
             self._swarm.publish(self._newest.signed, head.root, complete=False)
 
     def _has_pages(self, root: BlockId) -> bool:
-        found = self._folder.pages.get([root]) if self._folder.pages.held([root]) else {}
-        pages = Manifest.parse_untrusted(found[root]).pages if found else ()
-        return bool(found) and len(self._folder.pages.held(pages)) == len(set(pages))
+        data = self._folder.pages.get([root]).get(root)
+        if data is None:
+            return False
+        pages = Manifest.parse_untrusted(data).pages
+        return self._folder.pages.held(pages).issuperset(pages)
 
     async def _follow_heads(self) -> None:
         while True:
@@ -210,11 +212,11 @@ class Follower:
         await trio.to_thread.run_sync(self._sweep, head.root, manifest)
         if not matched.problems:
             self._swarm.complete(head.root)
+        self._scanned_at = -math.inf
         if head.provisional:
             await trio.to_thread.run_sync(self._asks.look)
             self._asks.close_settled()
             return
-        self._scanned_at = -math.inf
         self._problems = list(matched.problems)
         self._asks.settle(self._problems)
         self.progress.activity = Activity.MATCHED
