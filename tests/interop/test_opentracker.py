@@ -6,6 +6,8 @@ import shutil
 import signal
 import socket
 import subprocess
+import urllib.parse
+import urllib.request
 
 import pytest
 import trio
@@ -44,7 +46,7 @@ def opentracker(tmp_path):
         [*command, "-u", "nobody", "-w", f"/{listed.name}" if os.geteuid() == 0 else str(listed)]
     )
     try:
-        eventually(lambda: answers(port), "opentracker listens")
+        eventually(lambda: serves(port), "opentracker listens, and has read what it is to serve", every_s=0.0005)
         yield OpenTracker(port, process, listed)
     finally:
         process.kill()
@@ -62,9 +64,14 @@ def free_port():
             return tcp.getsockname()[1]
 
 
-def answers(port):
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+def serves(port):
+    """Say whether it answers, and not that it does not serve the hash: it listens before it reads its list."""
+    stranger = {"info_hash": HASH, "peer_id": b"%020d" % 0, "port": 1, "left": 1, "event": "stopped"}
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/announce?{urllib.parse.urlencode(stranger)}") as answer:
+            return b"failure" not in answer.read()
+    except OSError:
+        return False
 
 
 @pytest.mark.parametrize("via", ["http", "udp"])
