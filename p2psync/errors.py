@@ -5,6 +5,8 @@ A message is a sentence for a human that says what to do next. Anything that is 
 
 from typing import TypeVar
 
+from p2psync.words import shown_path
+
 _Error = TypeVar("_Error", bound=Exception)
 
 
@@ -44,7 +46,7 @@ class PathError(P2PSyncError):
     """One path is unsafe or impossible here; say it, leave that path out, carry on with the rest."""
 
     def __init__(self, path: bytes, reason: str) -> None:
-        super().__init__(f"{path.decode('utf-8', 'backslashreplace')!r}: {reason}")
+        super().__init__(f"{shown_path(path)}: {reason}")
         self.path = path
         self.reason = reason
 

@@ -125,6 +125,7 @@ class FolderNetwork:
 
     Attributes:
         left_bytes: Gives how much is still to fetch, for trackers.
+        unfinished: Gives the paths of files that were begun and lack blocks.
         tracker_outcomes: What came of the last announce, by where it went.
         schedule: Its limits.
     """
@@ -144,6 +145,7 @@ class FolderNetwork:
         self._ports = ports
         self._identity = identity
         self.left_bytes: Callable[[], int] = lambda: 0
+        self.unfinished = folder.staging.unfinished
         self._endpoint = Endpoint()
         self._membership = Membership(identity.keys, identity.device_key, self._accept)
         self._endpoint.join(self._membership)

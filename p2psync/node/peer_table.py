@@ -1,12 +1,13 @@
 """What each peer has, gives and takes, as rows to show; and why nothing comes. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 from p2psync.manifest.head import Standing
 from p2psync.swarm.statistics import LinkStatistics, SwarmStatistics
 from p2psync.sync.events import Activity
+from p2psync.words import counted, shown_path
 
 STANDING_STILL_BYTES_PER_S = 1000.0
 """What comes in below this is no transfer."""
@@ -73,8 +74,14 @@ def peer_rows(numbers: SwarmStatistics, pages: int) -> list[PeerRow]:
     return [_row(link, pages) for link in links]
 
 
-def explain_standstill(activity: Activity, numbers: SwarmStatistics) -> str:
-    """Say in a sentence why nothing comes although peers are there; empty if something does, or nothing is wanted."""
+def explain_standstill(activity: Activity, numbers: SwarmStatistics, unfinished: Callable[[], Sequence[bytes]]) -> str:
+    """Say in a sentence why nothing comes although peers are there; empty if something does, or nothing is wanted.
+
+    Args:
+        activity: What is being done.
+        numbers: The swarm's.
+        unfinished: Gives the paths of files that lack blocks.
+    """
     links = numbers.links
     if activity not in (Activity.MANIFEST, Activity.FETCHING) or not links:
         return ""
@@ -88,15 +95,22 @@ def explain_standstill(activity: Activity, numbers: SwarmStatistics) -> str:
     if owing:
         owed = sum(map(_to_come, owing))
         return f"waiting for {_names(owing)}: {_megabytes(owed)} are asked for and do not come"
-    return _why_nobody_is_asked(links) if numbers.unassigned_tasks else ""
+    return _why_nobody_is_asked(links, unfinished()) if numbers.unassigned_tasks else ""
 
 
-def _why_nobody_is_asked(links: Sequence[LinkStatistics]) -> str:
+def _why_nobody_is_asked(links: Sequence[LinkStatistics], unfinished: Sequence[bytes]) -> str:
     chokers = [link for link in links if link.chokes_us and (link.complete or link.pages)]
     if chokers:
         return f"waiting for {_names(chokers)}: others are served first there (--reciprocal)"
     lacking = "the one linked peer does not" if len(links) == 1 else f"none of the {len(links)} linked peers does"
-    return f"waiting for somebody who has what is missing: {lacking}"
+    return f"waiting for somebody who has what is missing{_of(unfinished)}: {lacking}"
+
+
+def _of(paths: Sequence[bytes]) -> str:
+    if not paths:
+        return ""
+    more = f" and {counted(len(paths) - 1, 'more file')}" if len(paths) > 1 else ""
+    return f" of {shown_path(min(paths))}{more}"
 
 
 def _row(link: LinkStatistics, pages: int) -> PeerRow:

@@ -58,7 +58,8 @@ async def report_progress(
         if now.fetched_bytes != fetched:
             fetched, fetched_at = now.fetched_bytes, trio.current_time()
         if not now.waiting_for and trio.current_time() - fetched_at >= STANDSTILL_S:
-            now = replace(now, waiting_for=explain_standstill(progress.activity, network.swarm.statistics()))
+            numbers = network.swarm.statistics()
+            now = replace(now, waiting_for=explain_standstill(progress.activity, numbers, network.unfinished))
         emit(PeersSeen(peers))
         if now != last:
             emit(now)
@@ -90,7 +91,7 @@ async def give_up_when_stuck(progress: FolderProgress, network: FolderNetwork, t
         if (advance := _advance(progress, network)) != last or _works_alone(progress):
             last, since = advance, now
         if timeout_s is not None and now - since >= timeout_s:
-            raise _stuck(network, timeout_s)
+            raise _stuck(progress, network, timeout_s)
         numbers = network.swarm.totals()
         abandoned = bool(numbers.bans) and not numbers.linked and not numbers.known
         abandoned_since = (abandoned_since or now) if abandoned else None
@@ -114,13 +115,14 @@ def _outcomes(network: FolderNetwork) -> str:
     return "; ".join(tried[:6])
 
 
-def _stuck(network: FolderNetwork, timeout_s: float) -> P2PSyncError:
+def _stuck(progress: FolderProgress, network: FolderNetwork, timeout_s: float) -> P2PSyncError:
     numbers = network.swarm.totals()
     if numbers.bans or network.older_heads():
         return _refused(network)
     if numbers.linked:
         peers = "the peer" if numbers.linked == 1 else f"{numbers.linked} peers"
-        return UnreachableError(f"nothing came from {peers} for {timeout_s:g} s: is the sharer alive?")
+        why = explain_standstill(progress.activity, network.swarm.statistics(), network.unfinished)
+        return UnreachableError(f"nothing came from {peers} for {timeout_s:g} s: {why or 'is the sharer alive?'}")
     tried = _outcomes(network) or "no address of a peer is known"
     return UnreachableError(f"no peer reachable in {timeout_s:g} s: is the share running? ({tried})")
 

@@ -16,7 +16,8 @@ from p2psync.store.files import DirectoryHandles
 from p2psync.store.index import FileIndex, Place
 from p2psync.store.long_block import LongBlock
 from p2psync.store.pages import PageStore
-from p2psync.store.staging import StagedFile, Staging
+from p2psync.store.staged_file import StagedFile
+from p2psync.store.staging import Staging
 
 _READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 

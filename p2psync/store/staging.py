@@ -8,13 +8,10 @@ one block is written whole when the block comes; after a crash it is simply fetc
 import contextlib
 import errno
 import os
-import struct
 import threading
 from collections.abc import Callable, Collection, Sequence
-from itertools import accumulate
 from pathlib import Path
 
-from p2psync.blocks.block import split_ids
 from p2psync.errors import PathError, StoreError
 from p2psync.ids import BlockId
 from p2psync.manifest.entry import Entry
@@ -24,70 +21,9 @@ from p2psync.store.files import make_durable, set_mode, store_error
 from p2psync.store.index import FileIndex
 from p2psync.store.resume import holds_sample, written_slots
 from p2psync.store.staged import StagedRow, StagedRows
+from p2psync.store.staged_file import StagedFile
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-
-
-class StagedFile:
-    """One file on its way in.
-
-    Attributes:
-        number: Its row id, in the index too once it is finished.
-        entry: What it will be.
-        missing: How many blocks are still to be written.
-        has_looks: Whether its permissions and time are set.
-        taken: How it looked last, if it was a file of the folder that somebody may still be writing to.
-    """
-
-    __slots__ = ("_have", "entry", "has_looks", "missing", "number", "offsets", "taken")
-
-    def __init__(self, number: int, entry: Entry, have: bytes = b"") -> None:
-        lengths = struct.unpack(f">{len(entry.lengths) // 4}I", entry.lengths)
-        self.number = number
-        self.entry = entry
-        self.has_looks = False
-        self.taken = b""
-        self.offsets: list[int] = [0, *accumulate(lengths)]
-        self._have = bytearray(have or (len(lengths) + 7) // 8)
-        self.missing = len(lengths) - sum(byte.bit_count() for byte in have)
-
-    @property
-    def name(self) -> str:
-        """Its name in the staging directory."""
-        return str(self.number)
-
-    @property
-    def size_bytes(self) -> int:
-        """The size that it will have."""
-        return self.offsets[-1]
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether it comes in one write, and so is not noted in the database."""
-        return len(self.offsets) <= 2
-
-    def missing_slots(self) -> Sequence[int]:
-        """Return the slots of the blocks that are still to be written."""
-        slots = range(len(self.offsets) - 1)
-        return slots if self.missing == len(slots) else [slot for slot in slots if not self.has(slot)]
-
-    def has(self, slot: int) -> bool:
-        """Say whether a block has been written."""
-        return bool(self._have[slot >> 3] & (0x80 >> (slot & 7)))
-
-    def length(self, slot: int) -> int:
-        """Return how many bytes a block has, as the manifest says."""
-        return self.offsets[slot + 1] - self.offsets[slot]
-
-    def mark(self, slot: int) -> None:
-        """Note that a block has been written."""
-        if not self.has(slot):
-            self._have[slot >> 3] |= 0x80 >> (slot & 7)
-            self.missing -= 1
-
-    def have_bits(self) -> bytes:
-        """Return one bit a block, the first in the highest bit."""
-        return bytes(self._have)
 
 
 class Staging:
@@ -256,6 +192,11 @@ class Staging:
         with self._lock:
             return {block for block in blocks if block in self._waiting}
 
+    def unfinished(self) -> list[bytes]:
+        """Return the paths of the files that were begun and lack blocks."""
+        with self._lock:
+            return [file.entry.path for file in self._active.values() if file.missing]
+
     def active_at(self, keys: Collection[bytes]) -> list[StagedFile]:
         """Return the files at some keys that are being put together."""
         with self._lock:
@@ -390,9 +331,3 @@ def _set_looks(handle: int, entry: Entry) -> bool:
     except OSError:  # whoever puts it in its place tries again, and says what is wrong
         return False
     return True
-
-
-def wanted_slots(file: StagedFile) -> list[tuple[int, BlockId]]:
-    """Return (slot, id) of the blocks that a staged file still misses."""
-    blocks = split_ids(file.entry.ids)
-    return [(slot, blocks[slot]) for slot in file.missing_slots()]

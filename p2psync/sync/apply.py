@@ -20,7 +20,7 @@ from p2psync.store.files import DirectoryHandles, make_durable, rename_into_gap,
 from p2psync.store.folder_state import FolderState
 from p2psync.store.index import FileRow
 from p2psync.store.local_file import LocalFile
-from p2psync.store.staging import StagedFile
+from p2psync.store.staged_file import StagedFile
 from p2psync.sync.fingerprint import UNSETTLED, fingerprint, is_settled, is_unwritten, looks_like, unsettled
 from p2psync.sync.versions import VersionsDirectory
 

@@ -13,7 +13,7 @@ from p2psync.store.folder_state import FolderState
 from p2psync.sync.asked import AskedPath, overlaps, readable_end
 from p2psync.sync.page_groups import PageGroups
 from p2psync.sync.plan import Planner
-from p2psync.words import counted
+from p2psync.words import counted, shown_path
 
 MOST_ASKS = 64
 """Each costs a look at its files five times a second."""
@@ -70,15 +70,19 @@ class Ask:
         if entry is None or entry.kind is Kind.TOMBSTONE:
             self.kind = None
             if not more_to_come:
-                self.problem = ConfigError(f"the folder has no {_shown(self.what.path)}: see how it is written there")
+                self.problem = ConfigError(
+                    f"the folder has no {shown_path(self.what.path)}: see how it is written there"
+                )
             return
         self.size_bytes = entry.size_bytes
         if entry.kind is not Kind.FILE and self.what.is_part:
             kind = entry.kind.name.lower()
-            self.problem = ConfigError(f"{_shown(self.what.path)} is a {kind}, no file: leave --from and --bytes away")
+            self.problem = ConfigError(
+                f"{shown_path(self.what.path)} is a {kind}, no file: leave --from and --bytes away"
+            )
         elif self.what.offset > self.size_bytes:
             self.problem = ConfigError(
-                f"{_shown(self.what.path)} has {counted(self.size_bytes, 'byte')}: ask for a place in it"
+                f"{shown_path(self.what.path)} has {counted(self.size_bytes, 'byte')}: ask for a place in it"
             )
         self.kind = entry.kind  # last: from now on a look may be taken, in another thread
 
@@ -100,7 +104,7 @@ class Ask:
         place = root / os.fsdecode(self.what.path)
         if not os.path.lexists(place):
             self.problem = ConfigError(
-                f"{_shown(self.what.path)} was removed here: stop and start again to have it back"
+                f"{shown_path(self.what.path)} was removed here: stop and start again to have it back"
             )
             return
         self.is_there, self.end, self.read_at = True, self.size_bytes, place
@@ -190,7 +194,3 @@ class Asks:
             if ask.is_there or ask.problem is not None:
                 ask.over.set()
         self._open = [ask for ask in self._open if not ask.over.is_set()]
-
-
-def _shown(path: bytes) -> str:
-    return repr(path.decode("utf-8", "backslashreplace"))

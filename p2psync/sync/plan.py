@@ -13,7 +13,7 @@ from p2psync.manifest.entry import Entry, Kind
 from p2psync.manifest.tree import Manifest
 from p2psync.store.folder_state import FolderState
 from p2psync.store.local_file import LocalFile
-from p2psync.store.staging import StagedFile, wanted_slots
+from p2psync.store.staged_file import StagedFile
 from p2psync.sync.apply import FolderWriter
 from p2psync.sync.asked import AskedPath, KeySpans, Span, overlaps, within
 from p2psync.sync.choice import NOTHING, PathChoice
@@ -213,8 +213,8 @@ class Planner:
         before: set[int] = set()
         for file in self._staging.active_at(sought):
             start = group.starts[file.entry.key]
-            waits.update((start + slot, block) for slot, block in wanted_slots(file))
-            before.update(start + slot for slot, _ in wanted_slots(file) if file.offsets[slot + 1] <= offset)
+            waits.update((start + slot, block) for slot, block in file.missing_blocks())
+            before.update(start + slot for slot, _ in file.missing_blocks() if file.offsets[slot + 1] <= offset)
         at_hand = self._at_hand(waits)
         elsewhere = {number for number in waits if number not in at_hand}
         self._reuse(at_hand, group.lengths)
@@ -283,7 +283,7 @@ class Planner:
             if self.may_move and file.size_bytes >= MOVED_BYTES and self._move_here(file):
                 self.totals.reused_bytes += file.size_bytes
                 continue
-            wanted = wanted_slots(file)
+            wanted = file.missing_blocks()
             if len(wanted) < len(file.offsets) - 1:
                 self.totals.right_bytes += file.size_bytes - sum(file.length(slot) for slot, _ in wanted)
             if file.size_bytes >= SPARSE_BYTES:

@@ -12,7 +12,6 @@ from p2psync.manifest.entry import Entry, Kind
 from p2psync.store.base import BlockStore
 from p2psync.store.folder_state import FolderState
 from p2psync.store.memory import MemoryStore
-from p2psync.store.staging import wanted_slots
 
 MakeStore = Callable[[list[bytes]], BlockStore]
 """Makes an empty store that is ready to be given these blocks."""
@@ -55,7 +54,7 @@ def make_file_store(tmp_path):
         lengths = struct.pack(f">{len(expected)}I", *map(len, expected))
         entry = Entry(b"", b"file", Kind.FILE, 1, 0o644, 16, b"".join(map(block_id, expected)), lengths)
         for file in folder.staging.begin([entry]):
-            for slot, block in wanted_slots(file):
+            for slot, block in file.missing_blocks():
                 folder.staging.await_block(block, file, slot)
         return folder.store
 

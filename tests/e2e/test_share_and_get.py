@@ -208,6 +208,22 @@ def test_an_unreadable_file_is_reported_and_the_rest_is_shared(tmp_path):
     assert len(differences(tmp_path / "a", tmp_path / "b")) == 1
 
 
+def test_a_shared_file_that_can_no_longer_be_read_is_named_at_the_other_end_and_the_rest_is_there(tmp_path):
+    make_random_tree(tmp_path / "a", 3, seed=1)
+    (tmp_path / "a/secret").write_bytes(b"nobody may read this any more")
+    with share(tmp_path / "a", prefix=AS_A_USER) as sharer:
+        link = sharer.wait_event("ready")["link"]
+        (tmp_path / "a/secret").chmod(0)
+        eventually(lambda: "secret" in sharer.told(), "the file is named where it is")
+        why = "waiting for somebody who has what is missing of 'secret': the one linked peer does not"
+        with get(link, tmp_path / "b", "--timeout", "4") as getter:
+            getter.wait_event("progress", waiting_for=why)
+            assert getter.wait_event("error")["message"] == f"nothing came from the peer for 4 s: {why}"
+            assert getter.wait() == 3
+    left = differences(tmp_path / "a", tmp_path / "b")
+    assert [each for each in left if "has mode" not in each] == ["'secret' is missing"]  # directories are finished last
+
+
 def test_a_locale_that_does_not_know_the_names_changes_nothing(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a/stra\u00dfe").write_bytes(b"content")

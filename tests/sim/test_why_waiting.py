@@ -44,7 +44,7 @@ async def seen_of(folder, script, *, within_s, is_so):
                 if row and is_so(row) and row.down_bytes_per_s < STANDING_STILL_BYTES_PER_S:
                     break
         nursery.cancel_scope.cancel()
-    return row, explain_standstill(Activity.FETCHING, numbers)
+    return row, explain_standstill(Activity.FETCHING, numbers, lambda: [])
 
 
 async def test_a_seed_that_was_left_to_choose_and_stalls_is_named(autojump_clock, folder):

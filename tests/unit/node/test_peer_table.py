@@ -102,7 +102,18 @@ CHOKING = replace(QUIET, chokes_us=True)
     ],
 )
 def test_a_standstill_is_explained(numbers, words):
-    assert words in explain_standstill(Activity.FETCHING, numbers)
+    assert words in explain_standstill(Activity.FETCHING, numbers, lambda: [])
+
+
+@pytest.mark.parametrize(
+    ("paths", "words"),
+    [
+        ([b"d/f"], "what is missing of 'd/f': the one linked peer does not"),
+        ([b"h", b"g\xff", b"k"], "missing of 'g\\\\xff' and 2 more files: the"),
+    ],
+)
+def test_what_nobody_has_is_named(paths, words):
+    assert words in explain_standstill(Activity.FETCHING, swarm(QUIET, unassigned_tasks=3), lambda: paths)
 
 
 @pytest.mark.parametrize(
@@ -116,4 +127,4 @@ def test_a_standstill_is_explained(numbers, words):
     ],
 )
 def test_what_moves_or_waits_for_nobody_is_no_standstill(activity, numbers):
-    assert explain_standstill(activity, numbers) == ""
+    assert explain_standstill(activity, numbers, lambda: [b"file"]) == ""

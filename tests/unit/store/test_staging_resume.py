@@ -9,7 +9,7 @@ from p2psync.blocks.block import block_id
 from p2psync.manifest.entry import Entry, Kind
 from p2psync.store.folder_state import FolderState
 from p2psync.store.resume import holds_sample
-from p2psync.store.staging import _set_looks, wanted_slots
+from p2psync.store.staging import _set_looks
 
 BLOCKS = [b"first" * 1000, b"second" * 1000, b"third" * 1000]
 ENTRY = Entry(
@@ -35,7 +35,7 @@ def crashed(tmp_path):
 def reopened(root):
     folder = FolderState.open(root, create=False)
     (file,) = folder.staging.begin([ENTRY])
-    missing = [slot for slot, _ in wanted_slots(file)]
+    missing = list(file.missing_slots())
     held = [data is not None for data in folder.store.read(list(map(block_id, BLOCKS)))]
     folder.close()
     return missing, held
@@ -45,6 +45,17 @@ def test_what_was_noted_need_not_come_again(crashed):
     root, staged = crashed
     assert staged.read_bytes().startswith(BLOCKS[0] + BLOCKS[1])
     assert reopened(root) == ([2], [True, True, False])
+
+
+def test_what_is_unfinished_is_told_until_it_has_all_its_blocks(tmp_path):
+    folder = FolderState.open(tmp_path, create=False)
+    (file,) = folder.staging.begin([ENTRY])
+    assert folder.staging.unfinished() == [b"file"]
+    for slot, block in enumerate(BLOCKS):
+        folder.staging.await_block(block_id(block), file, slot)
+        folder.staging.write(block_id(block), block)
+    assert folder.staging.unfinished() == []
+    folder.close()
 
 
 def test_notes_are_not_believed_where_a_sample_of_the_blocks_is_wrong(crashed):
