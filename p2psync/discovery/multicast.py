@@ -63,10 +63,10 @@ def choose_interfaces(interfaces: Iterable[tuple[int, str]], *, loopback: bool) 
     return [index for index, name in interfaces if (name.rstrip("0123456789") == "lo") is loopback]
 
 
-def interface_hosts(interfaces: Iterable[int]) -> list[str]:
-    """Return the IPv4 address of each of these interfaces that has one; nothing is sent."""
-    hosts = [_source(socket.AF_INET, index) for index in interfaces]
-    return [host for host in hosts if host]
+def interface_hosts(interfaces: Iterable[int], family: socket.AddressFamily) -> list[str]:
+    """Return one address of each of these interfaces that has one, but for link-local IPv6; nothing is sent."""
+    hosts = [_source(family, index) for index in interfaces]
+    return [host for host in hosts if host and not host.startswith("fe80:")]
 
 
 class MulticastGroup:

@@ -93,8 +93,9 @@ def reachable_addresses(listeners: Sequence[trio.SocketListener]) -> list[PeerAd
     own = [_primary_host(address.host) if address.host in _WILDCARDS else address.host for address in bound]
     found = [PeerAddress(host, address.port) for host, address in zip(own, bound, strict=True) if host is not None]
     if not found:
-        hosts = interface_hosts(choose_interfaces(socket.if_nameindex(), loopback=False)) or [_LOOPBACK]
-        found = [PeerAddress(host, bound[0].port) for host in hosts]
+        interfaces = choose_interfaces(socket.if_nameindex(), loopback=False)
+        hosts = [host for address in bound for host in interface_hosts(interfaces, _family(address.host))]
+        found = [PeerAddress(host, bound[0].port) for host in hosts or [_LOOPBACK]]
     return found
 
 
@@ -167,7 +168,7 @@ async def _resolve(address: PeerAddress) -> list[str]:
 
 def _primary_host(wildcard: str) -> str | None:
     """Return the address of the interface that routes to the world in this family, without sending anything."""
-    family = socket.AF_INET6 if ":" in wildcard else socket.AF_INET
+    family = _family(wildcard)
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect((_SOMEWHERE[family], 9))
@@ -176,6 +177,10 @@ def _primary_host(wildcard: str) -> str | None:
         host = str(probe.getsockname()[0])
     is_usable = family == socket.AF_INET or ipaddress.ip_address(host).is_global
     return host if is_usable else None
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 def _listen_sentence(address: PeerAddress, error: OSError) -> str:

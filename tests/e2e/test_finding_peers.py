@@ -258,6 +258,18 @@ def test_a_network_that_has_link_local_addresses_alone_will_do(folder, tmp_path,
             assert "[fe80::" in ask("peers", tmp_path / "b").stdout
 
 
+def test_a_link_names_the_private_ipv6_address_of_a_host_that_has_no_other(folder, tmp_path, lone_hosts):
+    one, other, _ = lone_hosts
+    lab.lay_wire((one, other), "wire", [])
+    for number, host in enumerate((one, other), 1):
+        lab.run_ip("-n", host.name, "address", "add", f"fd91::{number}/64", "dev", "wire", "nodad")
+    with share(folder, *EVERYWHERE, "--no-lan", prefix=one.prefix) as sharer:
+        link = sharer.wait_event("ready")["link"]
+        assert [address.host for address in parse_link(link).peers] == ["fd91::1"]
+        with get(link, tmp_path / "b", *EVERYWHERE, "--no-lan", prefix=other.prefix) as getter:
+            getter.complete()
+
+
 def note(folder, name):
     """Return a note of a folder's state."""
     with closing(sqlite3.connect(folder / ".p2psync/index.sqlite")) as database:

@@ -232,12 +232,13 @@ def test_loopback_is_used_alone_or_not_at_all():
     assert choose_interfaces(interfaces, loopback=False) == [2, 3, 4]
 
 
-def test_the_addresses_of_interfaces_are_ours():
-    for host in interface_hosts(index for index, _ in socket.if_nameindex()):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ours:
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+def test_the_addresses_of_interfaces_are_ours(family):
+    for host in interface_hosts([index for index, _ in socket.if_nameindex()], family):
+        with socket.socket(family, socket.SOCK_DGRAM) as ours:
             ours.bind((host, 0))
-            assert host != "0.0.0.0"
-    assert interface_hosts([99_999]) == []
+            assert host not in ("0.0.0.0", "::")
+    assert interface_hosts([99_999], family) == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells all of it")
