@@ -4,8 +4,10 @@ import os
 import struct
 
 from p2psync.errors import StoreError
+from p2psync.manifest.entry import Kind
 from p2psync.store.database import Database
-from p2psync.store.folder_state import FolderState
+from p2psync.store.folder_state import STATE_NAME, FolderState
+from p2psync.words import shown_path
 
 _ROOT_NOTE = "root"
 _MOUNTS_NOTE = "mounts"
@@ -13,29 +15,38 @@ _IDENTITY = struct.Struct(">QQ")
 
 
 def check_is_there(folder: FolderState, handle: int) -> None:
-    """Make sure that an empty folder is the same directory in which something was, and remember which it is.
+    """Make sure that this is the directory that was looked at before, or holds something of it; remember which it is.
 
-    Below a disk that is gone lies the empty directory that it was mounted on: to publish that would have every follower
-    delete all it has. Where the folder's own state still lies in it, its disk is there.
+    Below a disk that is gone lies the directory that it was mounted on, and a state directory may be given to a folder
+    that is another's: to publish that would have every follower delete all it has. Where the folder's own state still
+    lies in it, it is the right one.
 
     Args:
         folder: The folder.
         handle: Its open root.
 
     Raises:
-        StoreError: It is empty, and another directory than the last time.
+        StoreError: It is another directory than the last time, and nothing that stood in that one stands in it.
     """
     status = os.fstat(handle)
     identity = _IDENTITY.pack(status.st_dev, status.st_ino)
     known = folder.database.note(_ROOT_NOTE)
     if identity == known:
         return
-    if known is not None and not os.listdir(handle) and folder.index.totals()[0]:
-        raise StoreError(
-            f"the folder {str(folder.root)!r} is empty, and not the directory that it was: is its disk mounted? "
-            "If it is to be empty, put any file into it and remove that later"
-        )
+    if known is not None:
+        _check_holds_some(folder, handle)
     folder.database.set_note(_ROOT_NOTE, identity)
+
+
+def _check_holds_some(folder: FolderState, handle: int) -> None:
+    before = [name for name, (_, kind) in folder.index.marks_in(b"").items() if kind != Kind.TOMBSTONE]
+    there = {os.fsencode(name) for name in os.listdir(handle)}
+    if before and there.isdisjoint([STATE_NAME.encode(), *before]):
+        raise StoreError(
+            f"{str(folder.root)!r} is not the directory that was shared before, and holds nothing of that: is its disk "
+            "mounted? Is the state directory another folder's? If all that was shared is to be deleted everywhere, "
+            f"make a file named {shown_path(min(before))} in it, and remove that later"
+        )
 
 
 class MountPoints:

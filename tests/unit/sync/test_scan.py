@@ -83,23 +83,38 @@ def test_a_folder_that_is_emptied_is_published_as_empty(a):
     assert {entry.kind for entry in entries(a).values()} == {Kind.TOMBSTONE}
 
 
-def test_the_empty_place_of_a_disk_that_is_gone_is_not_published_but_what_another_directory_holds_is(a):
+@pytest.mark.parametrize("stray", [[], ["a log that was written while the disk was away", "lost+found"]])
+def test_another_directory_that_holds_nothing_of_the_folder_is_not_published(a, stray):
+    (a.root / "gone").touch()
+    a.publish()
+    (a.root / "gone").unlink()
     (a.root / "file").write_bytes(b"content")
     a.publish()
     away = a.root.rename(a.root.with_name("disk"))
     a.root.mkdir()
+    for name in [*stray, *(["gone"] if stray else [])]:
+        (a.root / name).touch()
     for only in (None, [b""]):
-        with pytest.raises(StoreError, match="is its disk mounted"):
+        with pytest.raises(StoreError, match=r"is its disk mounted.* make a file named 'file' in it"):
             a.publish(only=only)
-    a.root.rmdir()
+    shutil.rmtree(a.root)
     away.rename(a.root)
     assert a.publish() is None
-    a.root.rename(away)
+
+
+@pytest.mark.parametrize("inside", [["restored", "file"], [".p2psync", "restored"]])
+def test_another_directory_that_holds_something_of_the_folder_or_its_state_is(a, inside):
+    for name in ("file", "other"):
+        (a.root / name).write_bytes(b"content")
+    a.publish()
+    a.root.rename(a.root.with_name("disk"))
     a.root.mkdir()
-    (a.root / "restored").write_bytes(b"from elsewhere")
-    assert a.publish().manifest.files == 1
+    for name in inside:
+        (a.root / name).touch()
+    published = a.publish()
+    assert published.manifest.files == len({*inside} - {".p2psync"})
     (a.root / "restored").unlink()
-    assert a.publish().manifest.files == 0
+    assert a.publish().manifest.files == published.manifest.files - 1
 
 
 def test_versions_count_the_heads_that_changed_a_path_through_deletion_and_return(a):
