@@ -131,10 +131,11 @@ def _parse_assignments(assignments: list[str], faults: list[str]) -> dict[str, o
 
 
 def _fail(error: P2PSyncError, *, json_output: bool) -> NoReturn:
+    kind, code = ("disk", _DISK) if isinstance(error, StoreError) else ("usage", _USAGE)
     with suppress(OutputError):  # the exit code says it, whoever reads or does not
         try:
             if json_output:
-                typer.echo(json.dumps({"event": "error", "kind": type(error).__name__, "message": str(error)}))
+                typer.echo(json.dumps({"event": "error", "kind": kind, "message": str(error)}))
         finally:
             typer.echo(f"Error: {error}", err=True)
-    raise typer.Exit(_DISK if isinstance(error, StoreError) else _USAGE)
+    raise typer.Exit(code)

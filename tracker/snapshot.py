@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from p2psync.bencoding import Fields, decode, encode
-from p2psync.errors import RemoteProtocolError, StoreError
+from p2psync.errors import ConfigError, RemoteProtocolError, StoreError
 from p2psync.ids import INFO_HASH_BYTES, InfoHash
 from p2psync.wire.compact import ENTRY4_BYTES, ENTRY6_BYTES
 from tracker.memory_swarms import MemorySwarms
@@ -55,17 +55,26 @@ async def load_snapshot(path: Path, store: MemorySwarms, *, now: float, wall: fl
     """Add the peers of a file, those that would have expired meanwhile left out; a file that is not there holds none.
 
     Raises:
+        ConfigError: The file is something else, or cannot be replaced by the peers of this run.
         StoreError: The file, or its end, cannot be read; what came before has been added.
     """
+    _check_can_be_written(path)
     try:
         with path.open("rb") as file:
-            if file.read(len(_MAGIC)) != _MAGIC:
-                raise StoreError(f"{path} holds no peers of a tracker; they will come again by themselves")
-            await _load(file, store, now, wall)
+            begin = file.read(len(_MAGIC))
+            if not _MAGIC.startswith(begin):
+                raise ConfigError(f"{path} is no snapshot of a tracker, and would be overwritten: name another file")
+            if begin == _MAGIC:
+                await _load(file, store, now, wall)
     except FileNotFoundError:
         return
     except (OSError, RemoteProtocolError) as error:
         raise StoreError(f"{path} cannot be read to its end: {error}") from error
+
+
+def _check_can_be_written(path: Path) -> None:
+    if path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
+        raise ConfigError(f"no snapshot can be written to {path}: name a file in a directory that is there and ours")
 
 
 def _frames(store: MemorySwarms, now: float, wall: float) -> Iterator[bytes]:

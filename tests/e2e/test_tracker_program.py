@@ -190,11 +190,21 @@ def test_peers_survive_a_restart_with_a_snapshot(tmp_path):
 
 
 def test_a_snapshot_that_cannot_be_written_is_told_with_exit_code_5(tmp_path):
-    with serve_tracker("--set", f"snapshot={tmp_path / 'missing' / 'peers'}") as tracker:
+    (place := tmp_path / "place").mkdir()
+    with serve_tracker("--set", f"snapshot={place / 'peers'}") as tracker:
         tracker.wait_event("listening")
+        place.rmdir()
         tracker.interrupt()
         assert tracker.wait() == 5
-        assert tracker.wait_event("error")["kind"] == "StoreError"
+        assert tracker.wait_event("error")["kind"] == "disk"
+
+
+def test_a_file_that_is_no_snapshot_is_refused_and_stays_as_it_is(tmp_path):
+    (diary := tmp_path / "diary").write_text("Dear diary")
+    with serve_tracker("--set", f"snapshot={diary}") as tracker:
+        assert tracker.wait() == 2
+        assert tracker.wait_event("error")["kind"] == "usage"
+    assert diary.read_text() == "Dear diary"
 
 
 def test_sighup_reads_the_list_again_and_a_wrong_list_changes_nothing(tmp_path):

@@ -3,7 +3,7 @@ from contextlib import suppress
 
 import pytest
 
-from p2psync.errors import StoreError
+from p2psync.errors import ConfigError, StoreError
 from tracker.memory_swarms import MemorySwarms, StoreLimits
 from tracker.snapshot import load_snapshot, save_snapshot
 from tracker.swarms import Change, PeerUpdate, Role
@@ -82,15 +82,29 @@ async def test_a_file_cut_or_changed_anywhere_is_told_or_loads_something_sane(tm
             data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
         path.write_bytes(data)
         after = store()
-        with suppress(StoreError):
+        with suppress(StoreError, ConfigError):
             await load_snapshot(path, after, now=0.0, wall=1e9)
         assert after.totals().peers <= 3
 
 
-async def test_a_file_of_something_else_is_told(tmp_path):
-    (tmp_path / "peers").write_text("a diary")
-    with pytest.raises(StoreError, match="holds no peers"):
+@pytest.mark.parametrize("text", ["a diary", "p2psync-tracker peers 2\n"])
+async def test_a_file_of_something_else_is_not_to_be_overwritten(tmp_path, text):
+    (tmp_path / "peers").write_text(text)
+    with pytest.raises(ConfigError, match="is no snapshot of a tracker"):
         await load_snapshot(tmp_path / "peers", store(), now=0.0, wall=0.0)
+
+
+@pytest.mark.parametrize("text", ["", "p2psync-tr"])
+async def test_a_file_that_nothing_was_written_to_yet_holds_no_peers(tmp_path, text):
+    (tmp_path / "peers").write_text(text)
+    await load_snapshot(tmp_path / "peers", after := store(), now=0.0, wall=0.0)
+    assert after.totals().peers == 0
+
+
+@pytest.mark.parametrize("path", [".", "missing/peers"])
+async def test_where_nothing_can_be_written_is_told_before_anybody_is_served(tmp_path, path):
+    with pytest.raises(ConfigError, match="no snapshot can be written"):
+        await load_snapshot(tmp_path / path, store(), now=0.0, wall=0.0)
 
 
 async def test_a_disk_that_refuses_is_told(tmp_path):
