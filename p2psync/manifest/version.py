@@ -10,6 +10,7 @@ from p2psync.ids import DeviceId
 
 DEVICE_PREFIX_BYTES = 8
 _ITEM = struct.Struct(">8sQ")
+VERSION_ITEM_BYTES = _ITEM.size
 
 VersionVector = dict[bytes, int]
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from p2psync.errors import PathError
 from p2psync.ids import BLOCK_ID_BYTES, BlockId
 from p2psync.manifest.entry import Entry, Kind, entry_key, path_of_key, split_key
+from p2psync.manifest.version import VERSION_ITEM_BYTES
 from p2psync.store.database import MOST_VARIABLES, Database
 from p2psync.store.local_file import LocalFile
 
@@ -258,6 +259,6 @@ def _local_file(row: tuple[Any, ...]) -> LocalFile:
     number, key, kind, mtime_ns, mode, cut, ids, lengths, target, version, fingerprint, ours = row
     parent, name = split_key(key)
     entry = Entry(parent, name, Kind(kind), mtime_ns, mode, cut, ids, lengths, target, version)
-    if len(ids) * LENGTH_BYTES != len(lengths) * BLOCK_ID_BYTES:
+    if len(ids) * LENGTH_BYTES != len(lengths) * BLOCK_ID_BYTES or len(version) % VERSION_ITEM_BYTES:
         raise ValueError
     return LocalFile(number, entry, fingerprint, bool(ours))

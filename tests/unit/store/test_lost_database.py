@@ -170,11 +170,12 @@ def test_a_staged_file_that_cannot_be_is_damage(values, tmp_path):
         assert a.folder.was_damaged
 
 
-def test_a_key_that_is_none_is_damage(tmp_path):
+@pytest.mark.parametrize("value", ["key = CAST('no key' AS BLOB)", "version = zeroblob(37)"])
+def test_a_row_that_cannot_be_is_damage(tmp_path, value):
     with sharing(tmp_path / "a") as a:
         make_tree(a.root)
         a.publish()
-        a.folder.database.execute("UPDATE files SET key = CAST('no key' AS BLOB) WHERE id = 5")
+        a.folder.database.execute(f"UPDATE files SET {value} WHERE id = 5")
         with pytest.raises(DamagedError, match="cannot be"):
             list(a.folder.index.iter_files())
 
