@@ -9,6 +9,7 @@ from p2psync.errors import IntegrityError, P2PSyncError, UnreachableError
 from p2psync.node.events import PeersSeen, Progress, Shown
 from p2psync.node.network import FolderNetwork
 from p2psync.node.peer_table import PeerRow, explain_standstill
+from p2psync.swarm.statistics import AddressStatistics
 from p2psync.sync.events import Activity, FolderProgress
 
 REPORT_INTERVAL_S = 0.5
@@ -110,9 +111,16 @@ def _works_alone(progress: FolderProgress) -> bool:
 def _outcomes(network: FolderNetwork) -> str:
     """Return how it went with what was tried; empty if that was nothing."""
     addresses = network.swarm.statistics().addresses
-    tried = [record.last_failure or f"connecting to {record.address}" for record in addresses]
+    tried = [_outcome_at(record) for record in addresses]
     tried += [f"{url}: {outcome}" for url, outcome in network.tracker_outcomes.items()]
     return "; ".join(tried[:6])
+
+
+def _outcome_at(record: AddressStatistics) -> str:
+    address, failure = str(record.address), record.last_failure
+    if not failure:
+        return f"connecting to {address}"
+    return failure if failure.startswith(address) else f"{address}: {failure}"
 
 
 def _stuck(progress: FolderProgress, network: FolderNetwork, timeout_s: float) -> P2PSyncError:

@@ -1,7 +1,9 @@
 """Ways to find each other: trackers, several of them, addresses, the local network."""
 
 import socket
+import socketserver
 import sqlite3
+import threading
 import time
 import urllib.parse
 import urllib.request
@@ -51,6 +53,18 @@ def test_the_link_alone_is_enough(folder, tmp_path):
         assert hints["peer"]
         assert hints["name"] == ["a"]
         assert got(link, tmp_path)
+
+
+def test_it_says_at_which_address_what_came_of_it(folder, tmp_path):
+    with share(folder) as sharer:
+        code = code_of(sharer.wait_event("ready")["link"])
+    with socketserver.TCPServer(("127.0.0.1", 0), socketserver.BaseRequestHandler) as silent, ExitStack() as stack:
+        threading.Thread(target=silent.serve_forever, args=[0.05]).start()
+        stack.callback(silent.shutdown)
+        peer = f"127.0.0.1:{silent.server_address[1]}"
+        with get(code, tmp_path / "b", "--peer", peer) as getter:
+            said = f"no peer reachable yet: trying on: {peer}: the peer hung up during the handshake"
+            getter.wait_event("progress", waiting_for=said)
 
 
 @pytest.mark.parametrize("kind", ["tr", "peer"])
