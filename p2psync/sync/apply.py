@@ -16,12 +16,13 @@ from typing import TypeVar
 
 from p2psync.errors import P2PSyncError, PathError
 from p2psync.manifest.entry import Entry, Kind, entry_key
-from p2psync.store.files import DirectoryHandles, make_durable, rename_into_gap, set_mode, store_error
+from p2psync.store.files import DirectoryHandles, make_durable, rename_into_gap, set_mode
 from p2psync.store.folder_state import FolderState
 from p2psync.store.index import FileRow
 from p2psync.store.local_file import LocalFile
 from p2psync.store.staged_file import StagedFile
 from p2psync.sync.fingerprint import UNSETTLED, fingerprint, is_settled, is_unwritten, looks_like, unsettled
+from p2psync.sync.problems import PathProblems
 from p2psync.sync.versions import VersionsDirectory
 
 VERSIONS = "versions"
@@ -36,6 +37,11 @@ class FolderWriter:
     Args:
         folder: The folder.
         versions_name: Name of the directory below `versions` that takes what is displaced now.
+
+    Attributes:
+        problems: What could not be done.
+        in_doubt: Something was noted that could not be done then: only a scan tells what stands there.
+        displaced: How many of the user's things were moved to the versions directory.
     """
 
     def __init__(self, folder: FolderState, versions_name: str) -> None:
@@ -48,7 +54,8 @@ class FolderWriter:
         self._rows: list[FileRow] = []
         self._blocked_files: list[StagedFile] = []
         self._blocked_links: list[Entry] = []
-        self.problems: list[PathError] = []
+        self.problems = PathProblems()
+        self.in_doubt = False
         self.displaced = 0
 
     def close(self) -> None:
@@ -65,7 +72,7 @@ class FolderWriter:
             self._rows.append((local.number, entry, UNSETTLED, local.ours))
             self._touched.add(entry.path)
             return
-        with self._problem_of(entry):
+        with self.problems.at(entry.path):
             handle = self._handles.open(entry.parent)
             if not looks_like(local.fingerprint, _look(entry.name, handle)):
                 raise PathError(entry.path, "changed while it was being looked at: run the same command again")
@@ -82,12 +89,14 @@ class FolderWriter:
         found = [(entry, self._try_clear(entry)) for entry in entries]
         clear = [(entry, mark) for entry, mark in found if mark is not None]
         self._put_rows([(None, entry, mark, True) for entry, mark in clear])
+        known_problems = len(self.problems)
         for entry, mark in clear:
-            with self._problem_of(entry):
+            with self.problems.at(entry.path):
                 if entry.kind is Kind.DIRECTORY:
                     self._make_directory(entry)
                 else:
                     self._make_link(entry, mark)
+        self._take_back(clear, self.problems[known_problems:])
         self.flush()
 
     def place(self, files: Sequence[StagedFile]) -> None:
@@ -103,19 +112,24 @@ class FolderWriter:
         clear = [(file, mark) for file, mark in found if mark is not None]
         make_durable(self._staging.directory)
         self._put_rows([(file.number, file.entry, mark, True) for file, mark in clear])
+        known_problems = len(self.problems)
         placed: list[StagedFile] = []
         marks: list[tuple[bytes, int]] = []
         for file, mark in clear:
-            with self._problem_of(file.entry):
+            with self.problems.at(file.entry.path):
                 marks.append((self._rename_in(file.name, file.entry, mark), file.number))
                 placed.append(file)
                 if file.taken and not is_unwritten(file.taken, marks[-1][0]):
-                    self._rows.append((file.number, file.entry, UNSETTLED, False))
                     reason = "was written to while it was renamed: run the same command again"
                     self.problems.append(PathError(file.entry.path, reason))
         with self._database.transaction():
             self._index.set_fingerprints(marks)
             self._staging.settle(placed)
+        numbers = {number for _, number in marks}
+        self._take_back(
+            [(file.entry, UNSETTLED if file.number in numbers else mark) for file, mark in clear],
+            self.problems[known_problems:],
+        )
         self._handles.close()  # what the user moves away meanwhile must not be written into
 
     def place_blocked(self) -> None:
@@ -123,7 +137,7 @@ class FolderWriter:
         files, self._blocked_files = self._blocked_files, []
         links, self._blocked_links = self._blocked_links, []
         for entry in [file.entry for file in files] + links:
-            with self._problem_of(entry):
+            with self.problems.at(entry.path):
                 self._handles.forget(entry.path)
                 try:
                     self._inside(entry.parent, functools.partial(_remove_directory, entry.name))
@@ -150,7 +164,7 @@ class FolderWriter:
             pass
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                self._note_problem(entry.path, error)
+                self.problems.note(entry.path, error)
             return False
         except PathError:
             pass  # its directory has become a link or a file, so the path is gone
@@ -186,7 +200,7 @@ class FolderWriter:
     def clear_addition(self, local: LocalFile) -> None:
         """Move something of the user's to the versions directory, unless that went there with its directory."""
         entry = local.entry
-        with self._problem_of(entry), contextlib.suppress(FileNotFoundError):
+        with self.problems.at(entry.path), contextlib.suppress(FileNotFoundError):
             if self._index.file_at(entry.key) is not None:
                 self.set_aside(entry)
 
@@ -205,7 +219,7 @@ class FolderWriter:
             local = self._index.file_at(entry_key(parent, name)) if path else None
             if local is None or local.entry.kind is not Kind.DIRECTORY:
                 continue
-            with self._problem_of(local.entry):
+            with self.problems.at(local.entry.path):
                 handle = self._handles.open(path)
                 os.fchmod(handle, local.entry.mode)
                 os.utime(handle, ns=(local.entry.mtime_ns, local.entry.mtime_ns))
@@ -232,6 +246,14 @@ class FolderWriter:
             os.unlink(name, dir_fd=self._staging.handle)
             raise
 
+    def _take_back(self, notes: Sequence[tuple[Entry, bytes]], problems: Sequence[PathError]) -> None:
+        """Have the index forget what it was told of paths that failed, unless something stood there before."""
+        failed = {problem.path for problem in problems}
+        if failed:
+            self.in_doubt = True
+            with self._database.transaction():
+                self._index.remove_files([entry.key for entry, mark in notes if not mark and entry.path in failed])
+
     def _put_rows(self, rows: Sequence[FileRow]) -> None:
         if rows:
             with self._database.transaction():
@@ -241,7 +263,7 @@ class FolderWriter:
         """Give a staged file its state and make room for it where something is known to stand; like `_try_clear`."""
         if file.has_looks and not is_known:
             return UNSETTLED
-        with self._problem_of(file.entry):
+        with self.problems.at(file.entry.path):
             staging = self._staging.handle
             if not file.has_looks and (not file.taken or is_unwritten(file.taken, _look(file.name, staging))):
                 os.chmod(file.name, file.entry.mode, dir_fd=staging)
@@ -252,7 +274,7 @@ class FolderWriter:
 
     def _try_clear(self, entry: Entry, file: StagedFile | None = None) -> bytes | None:
         """Make room at a path; return how it looks now, or, where that fails for now or for good, say so and None."""
-        with self._problem_of(entry):
+        with self.problems.at(entry.path):
             mark = self._clear_way(entry, keep_directory=entry.kind is Kind.DIRECTORY)
             if mark is not None:
                 return mark
@@ -331,39 +353,11 @@ class FolderWriter:
             os.fchmod(handle, mode | stat.S_IRWXU)
             return act(handle)
 
-    def _problem_of(self, entry: Entry) -> "_ProblemOf":
-        return _ProblemOf(self, entry)
-
-    def _note_problem(self, path: bytes, error: OSError) -> None:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS):
-            raise store_error(error, f"cannot write {os.fsdecode(path)!r}") from None
-        reason = {errno.ENAMETOOLONG: "its name is too long here"}.get(error.errno or 0, os.strerror(error.errno or 0))
-        self.problems.append(PathError(path, reason))
-
 
 def _may_be_damage(entry: Entry, before: Entry) -> bool:
     """Say whether other content comes with the time and size of what is here: a disk may have failed over there."""
     same_looks = entry.kind is Kind.FILE is before.kind and entry.mtime_ns == before.mtime_ns
     return same_looks and entry.ids != before.ids and entry.size_bytes == before.size_bytes
-
-
-class _ProblemOf:
-    """Turns what fails at one path into a problem of that path, so that the rest proceeds."""
-
-    def __init__(self, writer: FolderWriter, entry: Entry) -> None:
-        self._writer = writer
-        self._entry = entry
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
-        if isinstance(error, PathError):
-            self._writer.problems.append(PathError(self._entry.path, error.reason))
-            return True
-        if isinstance(error, OSError):
-            self._writer._note_problem(self._entry.path, error)
-            return True
-        return False
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from time import strftime
@@ -106,6 +107,7 @@ class Follower:
         self._asks = Asks(folder)
         self._descriptors = DescriptorWait(tell)
         self._matched_at_bytes = folder.store.received_bytes
+        self._displaced = 0
 
     async def ask(self, what: AskedPath, *, waits: bool) -> Ask:
         """Have a path before all others, from now on until it is there; `waits` says that its `wait` will be called.
@@ -202,6 +204,7 @@ class Follower:
         self._swarm.publish(signed, head.root, complete=False, provisional=head.provisional)
         # Fetched for a head that was never matched: one that was provisional, or soon followed by another.
         early_bytes = self._folder.store.received_bytes - self._matched_at_bytes
+        await trio.to_thread.run_sync(self._place_late)
         if self._folds or trio.current_time() - self._scanned_at > SCAN_STANDS_S:
             self.progress.activity = Activity.SCANNING
             await trio.to_thread.run_sync(self._scan, manifest)
@@ -209,6 +212,8 @@ class Follower:
         if self._is_superseded:
             return
         matched = await self._make(head, manifest, early_bytes)
+        if matched is None:
+            return
         await trio.to_thread.run_sync(self._sweep, head.root, manifest)
         if not matched.problems:
             self._swarm.complete(head.root)
@@ -221,23 +226,20 @@ class Follower:
         self._asks.settle(self._problems)
         self.progress.activity = Activity.MATCHED
         self._matched_at_bytes = self._folder.store.received_bytes
+        self._displaced = 0
         self._tell(matched)
 
-    async def _make(self, head: Head, manifest: Manifest, early_bytes: int) -> Matched:
-        """Have the folder match a manifest; return what that came to."""
-        writer = FolderWriter(self._folder, strftime("%Y%m%d-%H%M%S"))
-        try:
-            await trio.to_thread.run_sync(self._begin, manifest, writer)
-            planner = await self._fetch_files(head.root, manifest, writer)
+    async def _make(self, head: Head, manifest: Manifest, early_bytes: int) -> Matched | None:
+        """Have the folder match a manifest; return what that came to, None if it was left for a newer one."""
+        with self._writing() as writer:
+            with trio.CancelScope() as self._pull_scope:
+                await trio.to_thread.run_sync(self._begin, manifest)
+                planner = await self._fetch_files(head.root, manifest, writer)
+            if self._pull_scope.cancelled_caught:  # most of it is as the next head has it, too
+                await trio.to_thread.run_sync(leave_off, self._folder, writer)
+                return None
             self.progress.activity = Activity.APPLYING
             additions = await trio.to_thread.run_sync(self._conclude, planner, writer)
-        except trio.Cancelled:
-            if self._is_superseded:
-                with trio.CancelScope(shield=True):  # most of it is as the next head has it, too
-                    await trio.to_thread.run_sync(leave_off, self._folder, writer)
-            raise
-        finally:
-            writer.close()
         here_bytes = planner.totals.right_bytes + planner.totals.reused_bytes
         return Matched(
             root=head.root,
@@ -246,8 +248,24 @@ class Follower:
             reused_bytes=max(0, here_bytes - early_bytes),
             problems=tuple(writer.problems),
             additions=tuple(additions),
-            displaced=writer.displaced,
+            displaced=self._displaced,
         )
+
+    @contextmanager
+    def _writing(self) -> Iterator[FolderWriter]:
+        writer = FolderWriter(self._folder, strftime("%Y%m%d-%H%M%S"))
+        try:
+            yield writer
+        finally:
+            writer.close()
+            self._displaced += writer.displaced
+            if writer.in_doubt:
+                self._scanned_at = -math.inf
+
+    def _place_late(self) -> None:
+        """Put in its place what came for a head after that had been left."""
+        with self._writing() as writer:
+            leave_off(self._folder, writer)
 
     async def _fetch_manifest(self, root: BlockId) -> Manifest:
         await self._fetch_pages([root], root)
@@ -333,8 +351,7 @@ class Follower:
             written = self._folder.staging.written_bytes - already
             self.progress.done_bytes = min(planner.totals.right_bytes + written, self.progress.total_bytes)
 
-    def _begin(self, manifest: Manifest, writer: FolderWriter) -> None:
-        leave_off(self._folder, writer)  # what came for the head before that one was left
+    def _begin(self, manifest: Manifest) -> None:
         self._folder.staging.abandon(lambda key, ids: True)
         self._settled.begin(manifest)
 

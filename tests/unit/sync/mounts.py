@@ -1,4 +1,4 @@
-"""Disks that tests mount."""
+"""What tests mount."""
 
 import subprocess
 from contextlib import contextmanager
@@ -6,12 +6,21 @@ from contextlib import contextmanager
 import pytest
 
 
-@contextmanager
 def mounted_disk(path, size):
+    """Mount an empty disk of a size (`1m`)."""
     path.mkdir(exist_ok=True)
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", path], check=False)
-    if done.returncode != 0:
-        pytest.skip("mounting a file system takes root")
+    return _mounted(path, "-t", "tmpfs", "-o", f"size={size}", "tmpfs")
+
+
+def pinned(path):
+    """Mount a file onto itself: it looks the same, and nothing can be renamed over it."""
+    return _mounted(path, "--bind", path)
+
+
+@contextmanager
+def _mounted(path, *what):
+    if subprocess.run(["mount", *what, path], check=False).returncode != 0:
+        pytest.skip("mounting takes root")
     try:
         yield
     finally:

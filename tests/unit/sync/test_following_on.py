@@ -1,11 +1,16 @@
 """A follower that goes from head to head."""
 
+import shutil
+
+import pytest
 import trio
 
 from p2psync.blocks.block import block_id
+from p2psync.ids import BlockId
 from p2psync.sync.events import Activity
 from p2psync.sync.heads import NewestHead
 from tests.unit.sync.folders import following, sharing, tree
+from tests.unit.sync.mounts import pinned
 
 
 async def test_what_a_getter_says_it_matches_is_the_head_it_has_just_heard_of(tmp_path):
@@ -22,6 +27,7 @@ async def test_a_new_head_in_the_middle_of_a_pull_ends_it_and_is_reached_with_no
         for number in range(60):
             (a.root / f"same {number}").write_bytes(b"%d" % number * 3)
             (a.root / f"changes {number}").write_bytes(b"%d" % number)
+        (a.root / "directory").mkdir()
         a.publish()
         heads = 0
 
@@ -65,6 +71,87 @@ async def test_what_comes_for_a_head_that_has_just_been_left_is_kept(tmp_path):
             b.folder.store.write(blocks)
             await matches.of(a.newest.head.root)
         assert set(b.swarm.fetched) - fetched <= {block_id(b"new")}
+        assert tree(b.root) == tree(a.root)
+
+
+def make_file(root):
+    if (root / "it").is_dir():
+        shutil.rmtree(root / "it")
+    (root / "it").write_bytes(b"a file")
+
+
+def make_directory(root):
+    (root / "it").unlink(missing_ok=True)
+    (root / "it").mkdir()
+    (root / "it/inside").write_bytes(b"in a directory")
+
+
+def come_late(getter, sharer, key):
+    """Have a file arrive for a head that has been left: before anything is planned for the next one."""
+    entry = sharer.folder.index.file_at(key).entry
+    (data,) = sharer.folder.store.read([BlockId(entry.ids)])
+    (file,) = getter.folder.staging.begin([entry])
+    getter.folder.staging.await_block(BlockId(entry.ids), file, 0)
+    getter.folder.staging.write(BlockId(entry.ids), data)
+
+
+async def left_for_another(a, b, change, key):
+    """Have a pull left for another head, for which a file comes before it is planned; return what is told in the end.
+
+    Nobody looks at the folder between the two: what is known of it from the first is what the second goes by.
+    """
+    (a.root / "new").write_bytes(b"new")
+    a.publish()
+
+    def publish_another(_: object) -> None:
+        if b.swarm.before_write:
+            b.swarm.before_write = None
+            change(a.root)
+            a.publish()
+
+    b.before_write = publish_another
+    async with b.staying() as matches:
+        while b.swarm.before_write or b.follower.progress.activity is not Activity.MANIFEST:
+            await trio.lowlevel.checkpoint()
+        come_late(b, a, key)
+        return await matches.of(a.newest.head.root)
+
+
+@pytest.mark.parametrize(
+    ("make_first", "make_then", "key"),
+    [(make_directory, make_file, b"\0it"), (make_file, make_directory, b"it\0inside")],
+)
+async def test_what_comes_late_and_finds_something_else_in_its_place_is_right_in_the_end(
+    tmp_path, make_first, make_then, key
+):
+    with sharing(tmp_path / "a") as a, following(tmp_path / "b", a.swarm) as b:
+        make_first(a.root)
+        a.publish()
+        await b.get()
+        assert (await left_for_another(a, b, make_then, key)).problems == ()
+        assert tree(b.root) == tree(a.root)
+
+
+async def test_what_comes_late_and_cannot_be_placed_is_not_taken_for_right(tmp_path):
+    with sharing(tmp_path / "a") as a, following(tmp_path / "b", a.swarm) as b:
+        (a.root / "it").write_bytes(b"before")
+        a.publish()
+        await b.get()
+        with pinned(b.root / "it"):
+            matched = await left_for_another(a, b, make_file, b"\0it")
+            assert [problem.path for problem in matched.problems] == [b"it"]
+        assert (await b.get()).problems == ()
+        assert tree(b.root) == tree(a.root)
+
+
+async def test_what_comes_late_and_has_no_place_any_more_is_no_problem(tmp_path):
+    with sharing(tmp_path / "a") as a, following(tmp_path / "b", a.swarm) as b:
+        make_directory(a.root)
+        a.publish()
+        come_late(b, a, b"it\0inside")
+        make_file(a.root)
+        a.publish()
+        assert (await b.get()).problems == ()
         assert tree(b.root) == tree(a.root)
 
 
