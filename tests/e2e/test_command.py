@@ -135,6 +135,18 @@ def test_ctrl_c_while_the_program_is_still_loading_ends_it_without_a_word(tmp_pa
     assert "Traceback" not in told, told
 
 
+@pytest.mark.parametrize("module", ["p2psync", "tracker"])
+def test_whoever_has_ctrl_c_ignored_is_not_interrupted_while_the_program_is_loading(module):
+    script = "trap '' INT; exec \"$@\""
+    command = ["bash", "-c", script, "bash", sys.executable, "-X", "importtime", "-m", module, "--version"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stderr
+        assert any(" typer." in line for line in running.stderr), "told as each module is loaded"
+        running.send_signal(signal.SIGINT)
+        result, _ = running.communicate(timeout=WAIT_S)
+    assert (running.returncode, result != "") == (0, True)
+
+
 @pytest.mark.parametrize("project", ["p2psync", "tracker"])
 def test_the_installed_command_is_the_same_program(project):
     scripts = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]["scripts"]

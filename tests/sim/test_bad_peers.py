@@ -27,11 +27,12 @@ def folder() -> MadeUpFolder:
     return make_folder([256 << 10] * 64 + [3 * MIB])
 
 
-async def claim_everything(peer: RawPeer, folder: MadeUpFolder) -> None:
+async def claim_everything(peer: RawPeer, folder: MadeUpFolder, *, complete: bool = True) -> None:
     await peer.hello()
     await peer.read_until(raw_peer.HELLO)
     await peer.send(raw_peer.HEAD, folder.head)
-    await peer.send_control(raw_peer.HAVE, {b"complete": folder.root})
+    if complete:
+        await peer.send_control(raw_peer.HAVE, {b"complete": folder.root})
 
 
 async def serve_honestly(peer: RawPeer, folder: MadeUpFolder) -> None:
@@ -69,6 +70,22 @@ async def test_a_scripted_honest_peer_is_a_good_source(autojump_clock, net, fold
     async with running(getter, honest):
         await all_get(getter, within_s=10)
     assert getter.swarm.statistics().bans == {}
+
+
+async def test_who_completes_a_version_later_is_asked_for_it_at_once(autojump_clock, net, folder):
+    async def script(peer):
+        await claim_everything(peer, folder, complete=False)
+        with trio.move_on_after(5.3):
+            await serve_honestly(peer, folder)  # its pages: of the blocks it has said nothing
+        await peer.send_control(raw_peer.HAVE, {b"complete": folder.root})
+        with trio.fail_after(0.1):
+            wanted = await peer.read_wanted()
+        await peer.send_blocks([(id_, folder.blocks[id_]) for id_ in wanted[:1]])
+        await serve_honestly(peer, folder)
+
+    getter, late = SimPeer(net, "getter", folder), ScriptedHost(net, "late", script)
+    async with running(getter, late):
+        await all_get(getter, within_s=15)
 
 
 async def test_a_liar_is_banned_and_nothing_of_it_is_kept(autojump_clock, net, folder):

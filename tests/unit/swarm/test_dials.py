@@ -21,6 +21,7 @@ def test_so_many_are_dialled_as_links_are_wanted():
     made = dials(100, wanted=5)
     assert len(made.begin(0.0, [])) == 5
     assert made.begin(0.1, []) == []
+    assert dials(100, wanted=-1).begin(0.0, []) == []  # there are more than are wanted
 
 
 def test_when_one_has_led_to_nobody_another_is_dialled():

@@ -18,8 +18,8 @@ def test_the_first_block_of_a_page_is_the_highest_bit():
 
 def test_bits_add_up():
     holdings = Holdings()
-    holdings.hear(Have(partial=[(PAGE, b"\xc0")]))
-    holdings.hear(Have(partial=[(PAGE, b"\x30")]))
+    assert holdings.hear(Have(partial=[(PAGE, b"\xc0")])) == {PAGE: b"\xc0"}
+    assert holdings.hear(Have(partial=[(PAGE, b"\x70")])) == {PAGE: b"\x30"}
     assert holdings.holds_all(PAGE, [0, 1, 2, 3])
     assert not holdings.holds_all(PAGE, [3, 4])
 
@@ -27,7 +27,8 @@ def test_bits_add_up():
 def test_a_whole_page_needs_no_bits():
     holdings = Holdings()
     holdings.hear(Have(partial=[(PAGE, b"\xc0")]))
-    holdings.hear(Have(whole=[PAGE]))
+    assert holdings.hear(Have(whole=[PAGE])) == {PAGE: None}
+    assert holdings.hear(Have(partial=[(PAGE, b"\xc0")])) == {PAGE: b""}
     assert holdings.holds_all(PAGE, [12345])
     assert holdings.pages == 1
 
@@ -77,6 +78,8 @@ def test_more_bits_than_a_peer_may_announce_are_refused_and_withdrawn_ones_do_no
     for _ in range(3):
         holdings.hear(Have(partial=[(PAGE, half)]))
         holdings.hear(Have(gone=[PAGE]))
+    holdings.hear(Have(partial=[(PAGE, half), (OTHER, half)]))
+    holdings.offer(ROOT)
     holdings.hear(Have(partial=[(PAGE, half), (OTHER, half)]))
     with pytest.raises(RemoteProtocolError, match="bits announced"):
         holdings.hear(Have(partial=[(ROOT, b"\x80")]))

@@ -24,6 +24,7 @@ BITS = [(id_, b"\x80") for id_ in IDS[:12_000]]
         ([Have(gone=IDS[:1])] * 5, 0),
         ([Have(gone=IDS[:1])] * 16, 0.096),
         ([Have(complete=IDS[:1])] * 16, 0.096),
+        ([Have(complete=IDS)], 0.13),
         ([Have(partial=BITS)], 0.094),
         ([Have(partial=BITS)] * 4, 0.376),
         ([Have(partial=BITS)] * 40, limits.MAX_CONTROL_PAUSE_S),
@@ -33,3 +34,11 @@ async def test_a_message_counts_by_the_work_that_it_is(messages, pause_s, autoju
     began = trio.current_time()
     await Pace().wait(messages)
     assert trio.current_time() - began == pytest.approx(pause_s)
+
+
+async def test_all_links_wait_for_one_turn(autojump_clock):
+    began, pace = trio.current_time(), Pace()
+    async with trio.open_nursery() as nursery:
+        for _ in range(10):
+            nursery.start_soon(pace.wait, [Ping()] * 100)
+    assert trio.current_time() - began == pytest.approx(10 * 0.2)

@@ -15,6 +15,7 @@ from p2psync.swarm.peers import (
     MAX_BANS,
     MAX_HEARSAY,
     MAX_RETRY_S,
+    MET_OF_A_HOST,
     MOST_TRIES,
     PATIENT_TRIES,
     RESERVED_DIALS,
@@ -46,6 +47,18 @@ def test_an_address_that_is_being_dialled_is_not_due():
     peers = book(HERE)
     peers.dialling(HERE)
     assert peers.due(1e9, []) == []
+    peers.failed(HERE, "no", 0.0)
+    assert peers.due(1e9, []) == [HERE]
+
+
+def test_every_other_dial_is_to_whoever_has_been_due_for_longest():
+    first, second, last = [PeerAddress("x", number) for number in range(1, 4)]
+    peers = book(first, second, last)
+    fail_often(peers, first, 1)
+    fail_often(peers, second, 1)
+    assert peers.due(100.0, [])[0] == first
+    peers.dialling(first)
+    assert peers.due(100.0, [])[0] == last
 
 
 def fail_often(peers: PeerBook, address: PeerAddress, times: int) -> None:
@@ -61,13 +74,14 @@ def meet_others(peers: PeerBook, count: int) -> None:
 
 
 def is_steady(waits: list[float], bound: float) -> bool:
-    return all(bound * (1 - JITTER) <= wait <= bound * (1 + JITTER) for wait in waits)
+    return len(set(waits)) == len(waits) and all(bound * (1 - JITTER) <= wait <= bound * (1 + JITTER) for wait in waits)
 
 
 def test_waits_for_what_the_user_named_grow_from_half_a_second_to_a_bound_for_ever():
     peers = book(HERE)
     peers.add([HERE], 0.0, Origin.USER)
-    waits = [wait_after_failure(peers, 100.0) for _ in range(2 * MOST_TRIES)]
+    peers.add([HERE], 0.0)  # a tracker names it as well
+    waits = [wait_after_failure(peers, 100.0) for _ in range(2000)]
     assert waits[0] <= FIRST_RETRY_S * (1 + JITTER)
     assert is_steady(waits[6:], MAX_RETRY_S)
 
@@ -107,6 +121,15 @@ def test_one_host_displaces_not_all_who_were_met():
         peers.linked(PeerAddress("hostile", port), DEVICE)
     fail_often(peers, HERE, MOST_TRIES)
     assert HERE in dict(peers.records())
+
+
+def test_of_one_host_the_latest_count_as_met():
+    peers = book()
+    addresses = [PeerAddress("host", port) for port in range(1, MET_OF_A_HOST + 2)]
+    for address in addresses:
+        peers.add([address], 0.0)
+        peers.linked(address, DEVICE)
+    assert [address for address, record in peers.records() if record.met is None] == addresses[:1]
 
 
 def test_those_saved_were_met_the_first_last_and_before_all_who_are_met_now():
@@ -175,8 +198,9 @@ def test_links_that_end_early_are_retried_later_and_later():
 
 def test_who_has_links_enough_is_put_off_and_not_doubted():
     peers = book(HERE)
-    peers.ended(HERE, "busy", lived_s=0.1, now=0.0)
+    fail_often(peers, HERE, HEARSAY_TRIES)
     peers.put_off(HERE, 0.0)
+    peers.add([HERE], 0.0)
     assert peers.due(BUSY_RETRY_S * (1 - JITTER) - 0.1, []) == []
     assert peers.due(BUSY_RETRY_S * (1 + JITTER), []) == [HERE]
     assert peers.count_living() == 1

@@ -22,6 +22,7 @@ class DirectSwarm:
         published: Every (head, root, complete) that was offered, in order.
         fetched: Ids of the file blocks that were fetched, in order.
         completed: Roots that were said to be held as a whole.
+        held: Pages of which something was said to be held.
         must_hold: Whether what is said to be held must be readable: not so where permissions forbid it.
     """
 
@@ -31,6 +32,7 @@ class DirectSwarm:
         self.fetched: list[BlockId] = []
         self.fetched_bytes = 0
         self.completed: list[BlockId] = []
+        self.held: set[BlockId] = set()
         self.must_hold = True
         self._hurried: set[BlockId] = set()
         self._begun: set[BlockId] = set()
@@ -95,6 +97,7 @@ class DirectSwarm:
             (data,) = self._store.read([page])
             assert data is not None
             ids = page_block_ids(decode_page(bytes(data)))
+            self.held.add(page)
             held = [id_ for at, id_ in enumerate(ids) if holding.bits[at >> 3] & (0x80 >> (at & 7))]
             assert not self.must_hold or None not in self._store.read(held), "what is said to be held can be read"
 

@@ -97,7 +97,7 @@ class Getter:
 
     @asynccontextmanager
     async def staying(self, **options: Any) -> AsyncIterator["Matches"]:
-        """Follow head after head."""
+        """Follow head after head, for a minute at most."""
         self.swarm = DirectSwarm(self.folder.store)
         self.swarm.before_write = self.before_write
         self.swarm.must_hold = self.must_hold
@@ -107,7 +107,7 @@ class Getter:
         follower = self.follower = Follower(
             self.folder, self.keys, newest, self.swarm, matches.tell, PullOptions(**options)
         )
-        with only_error():
+        with only_error(), trio.fail_after(60):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(lambda: follower.run(after_hearing=True))
                 yield matches

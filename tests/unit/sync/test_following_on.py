@@ -159,6 +159,7 @@ async def test_the_folder_is_not_looked_through_anew_for_every_head_that_comes_m
     with sharing(tmp_path / "a") as a, following(tmp_path / "b", a.swarm) as b:
         for number in range(4000):
             (b.root / f"mine {number}").write_bytes(b"%d" % number)
+        (a.root / "file").write_bytes(b"of this nobody has a byte any more once it is left")
         a.publish()
         scans = 0
         async with b.staying() as matches:

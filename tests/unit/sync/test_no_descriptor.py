@@ -7,7 +7,10 @@ import pytest
 import trio
 
 from p2psync.errors import StoreError
-from p2psync.sync.events import LeftOut, PublishedHead, Remark
+from p2psync.sync.descriptors import PAUSE_S, DescriptorWait
+from p2psync.sync.events import LeftOut, Matched, PublishedHead, Remark
+from p2psync.sync.follower import Follower
+from p2psync.sync.heads import NewestHead
 from p2psync.sync.publisher import Publisher
 from tests.unit.sync.folders import DEVICE, KEYS, following, make_deep, sharing, tree
 
@@ -25,6 +28,10 @@ class Descriptors:
         while not self._taken or self._taken[-1] < highest:
             self._taken.append(os.open("/", os.O_PATH))
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(self._taken) + 1 + count, self._limits[1]))
+
+    def leave_none(self):
+        """Let none be opened, not even in the place of one that is closed."""
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, self._limits[1]))
 
     def give_back(self):
         resource.setrlimit(resource.RLIMIT_NOFILE, self._limits)
@@ -75,6 +82,62 @@ def test_what_is_known_stays_published_meanwhile(a, descriptors, left):
     a.wait_descriptor = look
     descriptors.leave(left)
     assert a.publish() is not None
+
+
+@pytest.mark.parametrize("left", range(4))
+def test_what_changed_in_one_directory_is_looked_at_once_that_is_possible(a, descriptors, left):
+    a.publish()
+    (a.root / "one" / "0").write_bytes(b"changed")
+    a.wait_descriptor = descriptors.give_back
+    descriptors.leave(left)
+    published = a.publish(only=[b"one"])
+    assert published is not None
+    assert published.manifest.size_bytes == 12 - 1 + len(b"changed")
+
+
+@pytest.mark.parametrize("only", [None, [b""]])
+@pytest.mark.parametrize("at", range(7))
+def test_at_whatever_moment_the_last_is_taken_nothing_is_missed(tmp_path, descriptors, at, only):
+    moments = iter(range(at + 1))
+    with sharing(tmp_path / "a") as a:
+        for path in ("one/two/file", "three/file"):
+            (a.root / path).parent.mkdir(parents=True)
+            (a.root / path).write_bytes(b"1")
+        (a.root / "file").write_bytes(bytes(2 << 20))  # its reading is a moment of its own
+        a.on_checkpoint = lambda: descriptors.leave_none() if next(moments, None) == at else None
+        a.wait_descriptor = descriptors.give_back
+        published = a.publish(only=only)
+        descriptors.give_back()
+        assert (published.manifest.files, a.report.problems) == (3, [])
+
+
+async def test_who_waits_tries_again_every_second_and_says_so_once(autojump_clock):
+    told = []
+    began, descriptors = trio.current_time(), DescriptorWait(told.append)
+    for _ in range(3):
+        await trio.to_thread.run_sync(descriptors.wait)
+    assert (trio.current_time() - began, len(told)) == (3 * PAUSE_S, 1)
+
+
+async def test_a_follower_waits_too(a, tmp_path, descriptors):
+    a.publish()
+    matched = trio.Event()
+
+    def tell(event):
+        if isinstance(event, Remark):
+            descriptors.give_back()
+        elif isinstance(event, Matched):
+            matched.set()
+
+    with following(tmp_path / "b", a.swarm) as b, trio.fail_after(30):
+        a.swarm.connect(b.swarm)
+        follower = Follower(b.folder, b.keys, NewestHead(b.folder.database, b.keys), b.swarm, tell)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lambda: follower.run(after_hearing=True))
+            descriptors.leave(0)
+            await matched.wait()
+            nursery.cancel_scope.cancel()
+        assert tree(b.root) == tree(a.root)
 
 
 def test_who_cannot_wait_is_told_what_to_do(a, descriptors):

@@ -36,6 +36,15 @@ def test_nothing_of_it_is_published_as_deleted(place, only, a):
     assert [problem.path for problem in a.report.problems] == [b"disk"]
 
 
+def test_of_several_disks_each_is_remembered(a):
+    with mounted_disk(a.root / "disk", "1m"), mounted_disk(a.root / "disk too", "1m"):
+        fill(a.root)
+        (a.root / "disk too" / "three").write_bytes(b"3")
+        a.publish()
+    a.scan()
+    assert {problem.path for problem in a.report.problems} == {b"disk", b"disk too"}
+
+
 def test_once_it_is_back_all_is_as_it_was(a):
     a.publish()
     with mounted_disk(a.root / "disk", "1m"):

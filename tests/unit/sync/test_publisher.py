@@ -121,8 +121,10 @@ async def test_a_higher_number_of_ours_that_a_peer_has_seen_is_gone_above(tmp_pa
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(loop.publisher.run)
                 assert (await loop.heads(1)).seq == 1
+                (a.root / "file").write_bytes(b"2")  # from now on nothing but that head is a reason to look
+                assert (await loop.heads(2)).seq == 2
                 a.swarm.hear(signed)
-                assert (await loop.heads(2)).seq == 42
+                assert (await loop.heads(3)).seq == 42
                 nursery.cancel_scope.cancel()
 
 

@@ -30,17 +30,21 @@ async def test_an_update_looks_at_the_pages_that_have_changed_and_no_others(tmp_
     with pair(tmp_path, 50) as (a, b):
         looked_at = []
         async with b.staying() as matches:
-            await matches.of(a.newest.head.root)
+            whole = await matches.of(a.newest.head.root)
+            pages = Manifest.parse_untrusted(a.folder.pages.one(whole.root)).pages
             monkeypatch.setattr(page_groups, "decode_page", lambda data: looked_at.append(data) or decode_page(data))
             for number in range(3):
                 (a.root / "d7" / "f3").write_bytes(b"changed %d" % number)
                 (a.root / "d20" / "f4").unlink(missing_ok=True)
                 (a.root / "d30" / f"new {number}").mkdir()
                 a.publish()
-                await matches.of(a.newest.head.root)
+                matched = await matches.of(a.newest.head.root)
                 assert tree(b.root) == tree(a.root)
-        root = a.newest.head.root
-        assert 0 < len(looked_at) < 3 * len(Manifest.parse_untrusted(a.folder.pages.get([root])[root]).pages) / 2
+                assert whole.size_bytes - 100 < matched.reused_bytes < matched.size_bytes
+                assert 0 < len(looked_at) < len(pages) / 2
+                assert len(b.swarm.held - set(pages)) < len(pages) / 2 < len(b.swarm.held & set(pages))
+                looked_at.clear()
+                b.swarm.held.clear()
 
 
 async def test_what_the_user_changes_between_two_heads_is_seen(tmp_path):

@@ -144,6 +144,17 @@ def test_who_ends_as_many_blocks_may_go_on_abandoning_others():
         assert len(feed(connection, begun + b"".join(rest))) == 1
 
 
+@pytest.mark.parametrize("ended", [[], [1], [1 << 20] * 4])
+def test_a_block_that_is_ended_makes_up_for_its_own_bytes_alone_and_not_beforehand(ended):
+    connection, total = ready(), limits.MAX_PART_TOTAL_BYTES
+    begun = packed(Kind.PART, A + struct.pack(">II", total, 0) + bytes(1 << 20))
+    for _ in range(100):
+        feed(connection, b"".join(part(B, size, 0, bytes(size)) for size in ended))
+    with pytest.raises(RemoteProtocolError, match="does not end"):
+        for _ in range(66):
+            feed(connection, begun + part(B, 1, 0, b"x"))
+
+
 def test_a_block_that_is_missing_after_some_parts_may_be_sent_again():
     connection = ready()
     data = part(A, 4, 0, b"ab") + frame(Kind.MISSING, A) + part(A, 4, 0, b"abcd")

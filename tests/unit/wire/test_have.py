@@ -10,6 +10,8 @@ from p2psync.wire.messages import Have, encode_body
 
 A, B, C = b"A" * 32, b"e" * 32, b"1:" * 16
 EVERYTHING = Have([A], [B, C], [(A, b"e"), (C, b"\x00" * 300)], [B])
+MANY = [bytes([octet]) * 32 for octet in range(256)]
+BITS = [(page, b"\n" * (1 + 50 * at)) for at, page in enumerate(MANY)]
 
 
 def body(have: Have) -> bytes:
@@ -57,6 +59,18 @@ def test_what_is_broken_is_refused(broken):
 def test_keys_of_a_later_version_are_ignored_where_they_are_few():
     known = {b"whole": A, b"later": [1, [b"x", {}]]}
     assert parse_have(bencoding.encode(known)).whole == [A]
+
+
+@pytest.mark.parametrize(
+    "have", [Have(MANY), Have((), MANY), Have((), (), BITS), Have(gone=MANY), Have(*[MANY] * 2, BITS, MANY)]
+)
+def test_of_what_this_version_says_any_amount_is_read(have):
+    assert parse_have(body(have)) == (list(have.complete), list(have.whole), list(have.partial), list(have.gone))
+
+
+def test_lists_that_are_empty_are_lists_too():
+    lists = parse_have(b"d8:complete0:4:gone0:7:partialle5:whole8192:" + b"".join(MANY) + b"e")
+    assert lists == ([], MANY, [], [])
 
 
 @pytest.mark.parametrize("octets", [b"le", b"0:", b"i1e"])
