@@ -96,7 +96,8 @@ class FolderWriter:
                     self._make_directory(entry)
                 else:
                     self._make_link(entry, mark)
-        self._take_back(clear, self.problems[known_problems:])
+        with self._database.transaction():
+            self._take_back(clear, self.problems[known_problems:])
         self.flush()
 
     def place(self, files: Sequence[StagedFile]) -> None:
@@ -125,11 +126,9 @@ class FolderWriter:
         with self._database.transaction():
             self._index.set_fingerprints(marks)
             self._staging.settle(placed)
-        numbers = {number for _, number in marks}
-        self._take_back(
-            [(file.entry, UNSETTLED if file.number in numbers else mark) for file, mark in clear],
-            self.problems[known_problems:],
-        )
+            numbers = {number for _, number in marks}
+            notes = [(file.entry, UNSETTLED if file.number in numbers else mark) for file, mark in clear]
+            self._take_back(notes, self.problems[known_problems:])
         self._handles.close()  # what the user moves away meanwhile must not be written into
 
     def place_blocked(self) -> None:
@@ -251,8 +250,7 @@ class FolderWriter:
         failed = {problem.path for problem in problems}
         if failed:
             self.in_doubt = True
-            with self._database.transaction():
-                self._index.remove_files([entry.key for entry, mark in notes if not mark and entry.path in failed])
+            self._index.remove_files([entry.key for entry, mark in notes if not mark and entry.path in failed])
 
     def _put_rows(self, rows: Sequence[FileRow]) -> None:
         if rows:
