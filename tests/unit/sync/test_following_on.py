@@ -104,14 +104,13 @@ async def left_for_another(a, b, change, key):
     a.publish()
 
     def publish_another(_: object) -> None:
-        if b.swarm.before_write:
-            b.swarm.before_write = None
-            change(a.root)
-            a.publish()
+        b.before_write = b.swarm.before_write = None
+        change(a.root)
+        a.publish()
 
     b.before_write = publish_another
     async with b.staying() as matches:
-        while b.swarm.before_write or b.follower.progress.activity is not Activity.MANIFEST:
+        while b.before_write or b.follower.progress.activity is not Activity.MANIFEST:
             await trio.lowlevel.checkpoint()
         come_late(b, a, key)
         return await matches.of(a.newest.head.root)
