@@ -31,6 +31,21 @@ class OpenTracker:
             file.write(f"{info_hash.hex()}\n")
         self._process.send_signal(signal.SIGHUP)
 
+    def is_ready(self):
+        """Say whether it serves: it listens before it has read its list, which it does not ask for who stops."""
+        try:
+            begun, _ = (self._announce(event) for event in ("started", "stopped"))
+        except OSError:  # it does not listen yet
+            return False
+        return b"failure" not in begun
+
+    def _announce(self, event):
+        told = {"info_hash": HASH, "peer_id": b"%020d" % 0, "port": 1, "left": 1, "event": event}
+        with urllib.request.urlopen(
+            f"{self.urls['http']}?{urllib.parse.urlencode(told, quote_via=urllib.parse.quote)}", timeout=1
+        ) as answer:
+            return answer.read()
+
 
 @pytest.fixture
 def opentracker(tmp_path):
@@ -46,8 +61,9 @@ def opentracker(tmp_path):
         [*command, "-u", "nobody", "-w", f"/{listed.name}" if os.geteuid() == 0 else str(listed)]
     )
     try:
-        eventually(lambda: serves(port), "opentracker listens, and has read what it is to serve", every_s=0.0005)
-        yield OpenTracker(port, process, listed)
+        tracker = OpenTracker(port, process, listed)
+        eventually(tracker.is_ready, "opentracker listens, and has read what it is to serve")
+        yield tracker
     finally:
         process.kill()
         process.wait()
@@ -62,16 +78,6 @@ def free_port():
             except OSError:
                 continue
             return tcp.getsockname()[1]
-
-
-def serves(port):
-    """Say whether it answers, and not that it does not serve the hash: it listens before it reads its list."""
-    stranger = {"info_hash": HASH, "peer_id": b"%020d" % 0, "port": 1, "left": 1, "event": "stopped"}
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/announce?{urllib.parse.urlencode(stranger)}") as answer:
-            return b"failure" not in answer.read()
-    except OSError:
-        return False
 
 
 @pytest.mark.parametrize("via", ["http", "udp"])
