@@ -23,7 +23,8 @@ from tracker.memory_swarms import MemorySwarms
 from tracker.peer_table import DEADLINE_MASK, DETAIL_BYTES, PARTIAL, PeerTable
 from tracker.swarms import CLIENT_BYTES, Change, PeerUpdate, Role
 
-_MAGIC = b"p2psync-tracker peers 1\n"
+_NAME = b"p2psync-tracker peers "
+_MAGIC = _NAME + b"1\n"
 _LENGTH_BYTES = 4
 _MAX_FRAME_BYTES = 1 << 28
 _MAX_LIFETIME_S = 7 * 86400
@@ -62,10 +63,12 @@ async def load_snapshot(path: Path, store: MemorySwarms, *, now: float, wall: fl
     try:
         with path.open("rb") as file:
             begin = file.read(len(_MAGIC))
-            if not _MAGIC.startswith(begin):
+            if not (begin.startswith(_NAME) or _NAME.startswith(begin)):
                 raise ConfigError(f"{path} is no snapshot of a tracker, and would be overwritten: name another file")
             if begin == _MAGIC:
                 await _load(file, store, now, wall)
+            elif not _MAGIC.startswith(begin):
+                raise StoreError(f"{path} was written by another version of the tracker")
     except FileNotFoundError:
         return
     except (OSError, RemoteProtocolError) as error:
@@ -73,7 +76,7 @@ async def load_snapshot(path: Path, store: MemorySwarms, *, now: float, wall: fl
 
 
 def _check_can_be_written(path: Path) -> None:
-    if path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
+    if not os.access(path.parent, os.W_OK | os.X_OK) or path.is_dir():
         raise ConfigError(f"no snapshot can be written to {path}: name a file in a directory that is there and ours")
 
 

@@ -87,9 +87,14 @@ async def test_a_file_cut_or_changed_anywhere_is_told_or_loads_something_sane(tm
         assert after.totals().peers <= 3
 
 
-@pytest.mark.parametrize("text", ["a diary", "p2psync-tracker peers 2\n"])
-async def test_a_file_of_something_else_is_not_to_be_overwritten(tmp_path, text):
-    (tmp_path / "peers").write_text(text)
+async def test_a_file_of_another_version_is_told(tmp_path):
+    (tmp_path / "peers").write_text("p2psync-tracker peers 2\n")
+    with pytest.raises(StoreError, match="another version"):
+        await load_snapshot(tmp_path / "peers", store(), now=0.0, wall=0.0)
+
+
+async def test_a_file_of_something_else_is_not_to_be_overwritten(tmp_path):
+    (tmp_path / "peers").write_text("a diary")
     with pytest.raises(ConfigError, match="is no snapshot of a tracker"):
         await load_snapshot(tmp_path / "peers", store(), now=0.0, wall=0.0)
 
