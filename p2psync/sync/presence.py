@@ -19,7 +19,7 @@ def check_is_there(folder: FolderState, handle: int) -> None:
 
     Below a disk that is gone lies the directory that it was mounted on, and a state directory may be given to a folder
     that is another's: to publish that would have every follower delete all it has. Where the folder's own state still
-    lies in it, it is the right one.
+    lies in it, it is the right one. One name that both have is enough, for a folder may have changed meanwhile.
 
     Args:
         folder: The folder.
@@ -40,8 +40,9 @@ def check_is_there(folder: FolderState, handle: int) -> None:
 
 def _check_holds_some(folder: FolderState, handle: int) -> None:
     before = [name for name, (_, kind) in folder.index.marks_in(b"").items() if kind != Kind.TOMBSTONE]
+    own = [STATE_NAME.encode()] if folder.directory.resolve() == folder.root.resolve() / STATE_NAME else []
     there = {os.fsencode(name) for name in os.listdir(handle)}
-    if before and there.isdisjoint([STATE_NAME.encode(), *before]):
+    if before and there.isdisjoint(before + own):
         raise StoreError(
             f"{str(folder.root)!r} is not the directory that was shared before, and holds nothing of that: is its disk "
             "mounted? Is the state directory another folder's? If all that was shared is to be deleted everywhere, "

@@ -30,10 +30,10 @@ DEVICE = DeviceId(b"device of the tests, 32 bytes...")
 class Sharer:
     """A folder that is published step by step, as `Publisher` does in its loop."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, state: Path | None) -> None:
         root.mkdir(exist_ok=True)
         self.root = root
-        self.folder = FolderState.open(root, create=False)
+        self.folder = FolderState.open(root, state, create=False)
         self.swarm = DirectSwarm(self.folder.store)
         self.newest = NewestHead(self.folder.database, KEYS)
         self.report = ScanReport()
@@ -165,8 +165,8 @@ def only_error():
 
 
 @contextmanager
-def sharing(root: Path):
-    sharer = Sharer(root)
+def sharing(root: Path, state: Path | None = None):
+    sharer = Sharer(root, state)
     try:
         yield sharer
     finally:

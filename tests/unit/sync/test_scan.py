@@ -102,6 +102,17 @@ def test_another_directory_that_holds_nothing_of_the_folder_is_not_published(a, 
     assert a.publish() is None
 
 
+def test_the_state_of_another_share_does_not_make_it_the_folder(tmp_path):
+    with sharing(tmp_path / "a", tmp_path / "state") as a:
+        (a.root / "file").touch()
+        a.publish()
+    with sharing(tmp_path / "b") as b:
+        (b.root / "other").touch()
+        b.publish()
+    with sharing(tmp_path / "b", tmp_path / "state") as b, pytest.raises(StoreError, match="another folder's"):
+        b.publish()
+
+
 @pytest.mark.parametrize("inside", [["restored", "file"], [".p2psync", "restored"]])
 def test_another_directory_that_holds_something_of_the_folder_or_its_state_is(a, inside):
     for name in ("file", "other"):
