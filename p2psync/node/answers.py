@@ -108,12 +108,12 @@ class FolderAnswers:
         head = self._newest.head
         numbers = self._network.swarm.statistics()
         now = snapshot(self._progress, self._network)
-        still = explain_standstill(self._progress.activity, numbers, self._network.unfinished)
         return {
             "folder": str(self._folder.root.resolve()),
             "listen": str(self._network.listen),
             **asdict(now),
-            "waiting_for": now.waiting_for or still,
+            "waiting_for": now.waiting_for
+            or explain_standstill(self._progress.activity, numbers, self._network.unfinished),
             "root": head.root.hex() if head else "",
             "seq": head.seq if head else 0,
             "wasted_bytes": numbers.wasted_bytes,

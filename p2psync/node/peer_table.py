@@ -95,7 +95,8 @@ def explain_standstill(activity: Activity, numbers: SwarmStatistics, unfinished:
     if owing:
         owed = sum(map(_to_come, owing))
         return f"waiting for {_names(owing)}: {_megabytes(owed)} are asked for and do not come"
-    return _why_nobody_is_asked(links, unfinished()) if numbers.unassigned_tasks else ""
+    lacking = unfinished if activity is Activity.FETCHING else list
+    return _why_nobody_is_asked(links, lacking()) if numbers.unassigned_tasks else ""
 
 
 def _why_nobody_is_asked(links: Sequence[LinkStatistics], unfinished: Sequence[bytes]) -> str:

@@ -216,9 +216,9 @@ def test_a_shared_file_that_can_no_longer_be_read_is_named_at_the_other_end_and_
         (tmp_path / "a/secret").chmod(0)
         eventually(lambda: "secret" in sharer.told(), "the file is named where it is")
         why = "waiting for somebody who has what is missing of 'secret': the one linked peer does not"
-        with get(link, tmp_path / "b", "--timeout", "4") as getter:
+        with get(link, tmp_path / "b", "--timeout", "8") as getter:
             getter.wait_event("progress", waiting_for=why)
-            assert getter.wait_event("error")["message"] == f"nothing came from the peer for 4 s: {why}"
+            assert getter.wait_event("error")["message"] == f"nothing came from the peer for 8 s: {why}"
             assert getter.wait() == 3
     left = differences(tmp_path / "a", tmp_path / "b")
     assert [each for each in left if "has mode" not in each] == ["'secret' is missing"]  # directories are finished last

@@ -116,6 +116,10 @@ def test_what_nobody_has_is_named(paths, words):
     assert words in explain_standstill(Activity.FETCHING, swarm(QUIET, unassigned_tasks=3), lambda: paths)
 
 
+def test_files_of_the_head_before_are_not_named_where_a_page_is_missing():
+    assert "missing: the" in explain_standstill(Activity.MANIFEST, swarm(QUIET, unassigned_tasks=1), lambda: [b"file"])
+
+
 @pytest.mark.parametrize(
     ("activity", "numbers"),
     [
