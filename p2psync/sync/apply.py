@@ -96,8 +96,9 @@ class FolderWriter:
                     self._make_directory(entry)
                 else:
                     self._make_link(entry, mark)
-        with self._database.transaction():
-            self._take_back(clear, self.problems[known_problems:])
+        if len(self.problems) > known_problems:
+            with self._database.transaction():
+                self._take_back(clear, self.problems[known_problems:])
         self.flush()
 
     def place(self, files: Sequence[StagedFile]) -> None:

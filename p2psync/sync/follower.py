@@ -9,7 +9,6 @@ from time import strftime
 
 import trio
 
-from p2psync.blocks.need import PageHolding, Run
 from p2psync.errors import PathError, StoreError
 from p2psync.ids import BlockId
 from p2psync.keys import FolderKeys
@@ -30,8 +29,9 @@ from p2psync.sync.folding import folds_names
 from p2psync.sync.heads import NewestHead
 from p2psync.sync.page_groups import PageGroups
 from p2psync.sync.paths import PathGate
-from p2psync.sync.plan import GroupPlan, Planner
+from p2psync.sync.plan import Planner
 from p2psync.sync.respell import respell
+from p2psync.sync.run_source import RunSource
 from p2psync.sync.scan import scan_folder
 from p2psync.sync.scan_policy import ScanPolicy, ScanReport
 from p2psync.sync.settled import SettledGroups
@@ -204,13 +204,16 @@ class Follower:
         self._swarm.publish(signed, head.root, complete=False, provisional=head.provisional)
         # Fetched for a head that was never matched: one that was provisional, or soon followed by another.
         early_bytes = self._folder.store.received_bytes - self._matched_at_bytes
+        if self._folds:
+            self._scanned_at = -math.inf
         await trio.to_thread.run_sync(self._place_late)
-        if self._folds or trio.current_time() - self._scanned_at > SCAN_STANDS_S:
+        while trio.current_time() - self._scanned_at > SCAN_STANDS_S:
             self.progress.activity = Activity.SCANNING
             await trio.to_thread.run_sync(self._scan, manifest)
             self._scanned_at = trio.current_time()
-        if self._is_superseded:
-            return
+            if self._is_superseded:
+                return
+            await trio.to_thread.run_sync(self._place_late)
         matched = await self._make(head, manifest, early_bytes)
         if matched is None:
             return
@@ -234,6 +237,8 @@ class Follower:
         with self._writing() as writer:
             with trio.CancelScope() as self._pull_scope:
                 await trio.to_thread.run_sync(self._begin, manifest)
+                if self._is_superseded:  # when there was nothing to cancel yet
+                    return None
                 planner = await self._fetch_files(head.root, manifest, writer)
             if self._pull_scope.cancelled_caught:  # most of it is as the next head has it, too
                 await trio.to_thread.run_sync(leave_off, self._folder, writer)
@@ -324,14 +329,14 @@ class Follower:
         async def fetch_asked(ask: Ask, kind: Kind) -> None:
             # What came while it was planned is not to come again.
             keep = self._folder.staging.awaited
-            runs = _RunSource(planner.hurry(ask.what, kind), hold, self._writer_lock, keep)
+            runs = RunSource(planner.hurry(ask.what, kind), hold, self._writer_lock, keep)
             await self._swarm.fetch_runs(root, runs, urgency=ask.urgency)
 
         async with trio.open_nursery() as nursery:
             self._asks.begin(planner, lambda ask, kind: nursery.start_soon(fetch_asked, ask, kind))
             try:
                 for groups in planner.passes():
-                    runs = _RunSource(groups, hold, self._writer_lock)
+                    runs = RunSource(groups, hold, self._writer_lock)
                     await self._swarm.fetch_runs(root, runs, in_order=self._options.in_order)
             finally:
                 self._asks.end()
@@ -367,33 +372,3 @@ class Follower:
     def _sweep(self, root: BlockId, manifest: Manifest) -> None:
         with self._folder.database.transaction():
             self._folder.pages.sweep([root, *manifest.pages])
-
-
-class _RunSource:
-    """Plans ahead only as far as the swarm asks for runs."""
-
-    def __init__(
-        self,
-        groups: Iterator[GroupPlan],
-        hold: Callable[[dict[BlockId, PageHolding]], None],
-        lock: trio.Lock,
-        keep: Callable[[Sequence[BlockId]], set[BlockId]] | None = None,
-    ) -> None:
-        self._groups = groups
-        self._hold = hold
-        self._lock = lock
-        self._keep = keep
-
-    def __aiter__(self) -> "_RunSource":
-        return self
-
-    async def __anext__(self) -> list[Run]:
-        async with self._lock:
-            group = await trio.to_thread.run_sync(next, self._groups, None)
-        if group is None:
-            raise StopAsyncIteration
-        self._hold(group.holdings)
-        if self._keep is None:
-            return group.runs
-        kept = self._keep([id_ for run in group.runs for id_ in run.ids])
-        return [run for run in (run.only(kept) for run in group.runs) if run.ids]

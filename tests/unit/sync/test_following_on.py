@@ -1,6 +1,7 @@
 """A follower that goes from head to head."""
 
 import shutil
+import sys
 
 import pytest
 import trio
@@ -140,6 +141,58 @@ async def test_what_comes_late_and_cannot_be_placed_is_not_taken_for_right(tmp_p
             matched = await left_for_another(a, b, make_file, b"\0it")
             assert [problem.path for problem in matched.problems] == [b"it"]
         assert (await b.get()).problems == ()
+        assert tree(b.root) == tree(a.root)
+
+
+async def test_what_comes_while_the_folder_is_looked_through_is_not_fetched_again(tmp_path):
+    with sharing(tmp_path / "a") as a, following(tmp_path / "b", a.swarm) as b:
+        for number in range(2000):
+            (b.root / f"mine {number}").write_bytes(b"%d" % number)
+        make_file(a.root)
+        a.publish()
+        async with b.staying() as matches:
+            while b.follower.progress.activity is not Activity.SCANNING:
+                await trio.lowlevel.checkpoint()
+            come_late(b, a, b"\0it")
+            assert b.follower.progress.activity is Activity.SCANNING
+            await matches.of(a.newest.head.root)
+        assert b.swarm.fetched == []
+        assert (b.root / "it").read_bytes() == b"a file"
+
+
+class BeforeRemoving:
+    """Does something in the event loop when a thread of it is about to remove a file (PEP 578)."""
+
+    name = ""
+
+    @classmethod
+    def hear(cls, event, arguments):
+        if event == "os.remove" and cls.name and arguments[0] == cls.name:
+            cls.name = ""
+            trio.from_thread.run_sync(cls.act)
+
+
+sys.addaudithook(BeforeRemoving.hear)
+
+
+async def test_a_head_that_comes_just_before_anything_is_planned_for_another_is_gone_to(tmp_path):
+    with sharing(tmp_path / "a") as a, following(tmp_path / "b", a.swarm) as b:
+        make_file(a.root)
+        a.publish()
+
+        def publish_another() -> None:
+            (a.root / "it").write_bytes(b"of what it was nobody has a byte any more")
+            a.publish()
+
+        (file,) = b.folder.staging.begin(
+            [a.folder.index.file_at(b"\0it").entry]
+        )  # it is given up before all is planned
+        BeforeRemoving.name, BeforeRemoving.act = file.name, publish_another
+        async with b.staying() as matches:
+            with trio.fail_after(20):
+                while a.newest.head.seq < 2:
+                    await trio.lowlevel.checkpoint()
+                await matches.of(a.newest.head.root)
         assert tree(b.root) == tree(a.root)
 
 
