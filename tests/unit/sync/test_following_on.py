@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from p2psync.blocks.block import block_id
 from p2psync.ids import BlockId
@@ -169,7 +170,7 @@ class BeforeRemoving:
     def hear(cls, event, arguments):
         if event == "os.remove" and cls.name and arguments[0] == cls.name:
             cls.name = ""
-            trio.from_thread.run_sync(cls.act)
+            trio.from_thread.run(cls.act)
 
 
 sys.addaudithook(BeforeRemoving.hear)
@@ -180,9 +181,12 @@ async def test_a_head_that_comes_just_before_anything_is_planned_for_another_is_
         make_file(a.root)
         a.publish()
 
-        def publish_another() -> None:
+        async def publish_another() -> None:
             (a.root / "it").write_bytes(b"of what it was nobody has a byte any more")
             a.publish()
+            while NewestHead(b.folder.database, b.keys).head.seq < 2:
+                await trio.lowlevel.checkpoint()
+            await wait_all_tasks_blocked()
 
         (file,) = b.folder.staging.begin(
             [a.folder.index.file_at(b"\0it").entry]
