@@ -30,7 +30,7 @@ DEVICE = DeviceId(b"device of the tests, 32 bytes...")
 class Sharer:
     """A folder that is published step by step, as `Publisher` does in its loop."""
 
-    def __init__(self, root: Path, state: Path | None) -> None:
+    def __init__(self, root: Path, state: Path | None = None) -> None:
         root.mkdir(exist_ok=True)
         self.root = root
         self.folder = FolderState.open(root, state, create=False)
