@@ -51,6 +51,29 @@ async def test_a_new_head_in_the_middle_of_a_pull_ends_it_and_is_reached_with_no
         assert len(b.swarm.fetched) == len(set(b.swarm.fetched))
 
 
+async def left_for_another(a, b, change, come_late):
+    """Have a pull left for another head, and something come late, before that is planned; return what is told then.
+
+    Nobody looks at the folder between the two: what is known of it from the first is what the second goes by.
+    """
+
+    def publish_another(_: object) -> None:
+        b.before_write = b.swarm.before_write = None
+        change(a.root)
+        a.publish()
+
+    b.before_write = publish_another
+    async with b.staying() as matches:
+        while b.before_write or b.follower.progress.activity is not Activity.MANIFEST:
+            await trio.lowlevel.checkpoint()
+        come_late()
+        return await matches.of(a.newest.head.root)
+
+
+def make_another(root):
+    (root / "new").write_bytes(b"new")
+
+
 async def test_what_comes_for_a_head_that_has_just_been_left_is_kept(tmp_path):
     with sharing(tmp_path / "a") as a, following(tmp_path / "b", a.swarm) as b:
         names = [f"file {number}" for number in range(20)]
@@ -58,20 +81,13 @@ async def test_what_comes_for_a_head_that_has_just_been_left_is_kept(tmp_path):
             (a.root / name).write_bytes(name.encode())
         a.publish()
         blocks = [(block_id(name.encode()), name.encode()) for name in names]
+        fetched: set[BlockId] = set()
 
-        def publish_another(_: object) -> None:
-            if b.swarm.before_write:
-                b.swarm.before_write = None
-                (a.root / "new").write_bytes(b"new")
-                a.publish()
-
-        b.before_write = publish_another
-        async with b.staying() as matches:
-            while b.swarm.before_write or b.follower.progress.activity is not Activity.MANIFEST:
-                await trio.lowlevel.checkpoint()
-            fetched = set(b.swarm.fetched)
+        def come_late() -> None:
+            fetched.update(b.swarm.fetched)
             b.folder.store.write(blocks)
-            await matches.of(a.newest.head.root)
+
+        await left_for_another(a, b, make_another, come_late)
         assert set(b.swarm.fetched) - fetched <= {block_id(b"new")}
         assert tree(b.root) == tree(a.root)
 
@@ -97,27 +113,6 @@ def come_late(getter, sharer, key):
     getter.folder.staging.write(BlockId(entry.ids), data)
 
 
-async def left_for_another(a, b, change, key):
-    """Have a pull left for another head, for which a file comes before it is planned; return what is told in the end.
-
-    Nobody looks at the folder between the two: what is known of it from the first is what the second goes by.
-    """
-    (a.root / "new").write_bytes(b"new")
-    a.publish()
-
-    def publish_another(_: object) -> None:
-        b.before_write = b.swarm.before_write = None
-        change(a.root)
-        a.publish()
-
-    b.before_write = publish_another
-    async with b.staying() as matches:
-        while b.before_write or b.follower.progress.activity is not Activity.MANIFEST:
-            await trio.lowlevel.checkpoint()
-        come_late(b, a, key)
-        return await matches.of(a.newest.head.root)
-
-
 @pytest.mark.parametrize(
     ("make_first", "make_then", "key"),
     [(make_directory, make_file, b"\0it"), (make_file, make_directory, b"it\0inside")],
@@ -129,7 +124,9 @@ async def test_what_comes_late_and_finds_something_else_in_its_place_is_right_in
         make_first(a.root)
         a.publish()
         await b.get()
-        assert (await left_for_another(a, b, make_then, key)).problems == ()
+        make_another(a.root)
+        a.publish()
+        assert (await left_for_another(a, b, make_then, lambda: come_late(b, a, key))).problems == ()
         assert tree(b.root) == tree(a.root)
 
 
@@ -138,8 +135,10 @@ async def test_what_comes_late_and_cannot_be_placed_is_not_taken_for_right(tmp_p
         (a.root / "it").write_bytes(b"before")
         a.publish()
         await b.get()
+        make_another(a.root)
+        a.publish()
         with pinned(b.root / "it"):
-            matched = await left_for_another(a, b, make_file, b"\0it")
+            matched = await left_for_another(a, b, make_file, lambda: come_late(b, a, b"\0it"))
             assert [problem.path for problem in matched.problems] == [b"it"]
         assert (await b.get()).problems == ()
         assert tree(b.root) == tree(a.root)
@@ -188,9 +187,8 @@ async def test_a_head_that_comes_just_before_anything_is_planned_for_another_is_
                 await trio.lowlevel.checkpoint()
             await wait_all_tasks_blocked()
 
-        (file,) = b.folder.staging.begin(
-            [a.folder.index.file_at(b"\0it").entry]
-        )  # it is given up before all is planned
+        # It is given up before anything is planned.
+        (file,) = b.folder.staging.begin([a.folder.index.file_at(b"\0it").entry])
         BeforeRemoving.name, BeforeRemoving.act = file.name, publish_another
         async with b.staying() as matches:
             with trio.fail_after(20):
