@@ -50,7 +50,12 @@ class Holdings:
 
     def offer(self, root: BlockId) -> None:
         """A new head voids all that was said before."""
+        self.clear()
         self.root = root
+
+    def clear(self) -> None:
+        """Forget all that was said."""
+        self.root = None
         self.complete.clear()
         self._whole.clear()
         self._partial.clear()

@@ -258,6 +258,8 @@ class Swarm:
                     await self._live(link)
         finally:
             link.close("this side stops")
+            # Megabytes, which would stay until Python's collector comes: a link is in a cycle of objects.
+            link.holdings.clear()
             await link.aclose(link.farewell or (Farewell.PROTOCOL if link.failure else Farewell.CLOSING), parting)
             if isinstance(link.failure, IntegrityError):
                 self._ban(link, str(link.failure))

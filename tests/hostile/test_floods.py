@@ -26,7 +26,7 @@ from tests.hostile.raw_link import (
 )
 
 MIB = 1 << 20
-MEMORY_MB = 250
+MEMORY_MB = 200
 FLOOD_S = 1.0
 NUMBERS = itertools.count(1)
 
