@@ -6,6 +6,9 @@ from p2psync.ids import BlockId
 from p2psync.swarm.tasks import Task, Wanted
 from p2psync.wire import limits
 
+STEAL_GAIN = 1.5
+STEAL_MARGIN_S = 1.0
+"""What another would send later by less is left to it: much of that is on its way, and would come twice (STATE.md)."""
 DUPLICATE_GAIN = 2.0
 """A task is asked a second time only if the idle peer would be so many times earlier."""
 DUPLICATE_MARGIN_S = 0.25
@@ -89,6 +92,12 @@ class Debts:
         del state.tasks[task]
         state.in_flight_bytes -= task.size_bytes
         state.in_flight_blocks -= len(task.wanted)
+
+
+def is_much_quicker(mine: Debtor, other: Debtor, task: Task) -> bool:
+    """Say whether an idle peer would send a task so much sooner than the one that owes it last that it should alone."""
+    needed_s = (mine.in_flight_bytes + task.size_bytes) / mine.supposed_rate
+    return other.remaining_s >= STEAL_GAIN * needed_s + STEAL_MARGIN_S
 
 
 def is_quicker(mine: Debtor, other: Debtor, task: Task, now: float) -> bool:

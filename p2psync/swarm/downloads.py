@@ -17,7 +17,7 @@ from p2psync.swarm.link import Link
 from p2psync.swarm.requests import Asked, Owed, Requests
 from p2psync.swarm.tasks import Job, Written
 from p2psync.wire import limits
-from p2psync.wire.messages import Blocks, Feature, Missing, Want, payload_bytes
+from p2psync.wire.messages import Blocks, Feature, Missing, Want, WantAny, payload_bytes
 
 LOW_TASKS = 512
 """Runs of about 1 MiB that wait for a peer: several windows of every peer, and room for random choice."""
@@ -141,8 +141,8 @@ class Downloads:
         """A link may be asked from now on."""
         self._links[link.number] = link
         self._unasked_bytes[link.number] = 0
-        deals = Feature.WISH in link.hello.features
-        asked = Asked(link.device, link.holdings, link.flow, deals, is_open=lambda: not link.ending)
+        deals, picks = (feature in link.hello.features for feature in (Feature.WISH, Feature.ANY))
+        asked = Asked(link.device, link.holdings, link.flow, deals, picks, is_open=lambda: not link.ending)
         self._requests.link_up(link.number, asked)
 
     def link_down(self, link: Link) -> None:
@@ -241,7 +241,7 @@ class Downloads:
         for number, message in self._requests.collect():
             if number in self._links:
                 self._links[number].send(message)
-            if isinstance(message, Want):
+            if isinstance(message, Want | WantAny):
                 self._wake()
 
     def _count_unasked(self, link: Link, asked_bytes: int, unasked_bytes: int) -> None:

@@ -33,6 +33,7 @@ from p2psync.wire.messages import (
     Ping,
     Pong,
     Want,
+    WantAny,
     Wish,
     payload_bytes,
 )
@@ -325,7 +326,7 @@ class Link:
 
     def _hear(self, owner: LinkOwner, message: Message) -> None:
         match message:
-            case Want() | Wish() | Cancel():
+            case Want() | WantAny() | Wish() | Cancel():
                 self._serving.hear(message)
             case Ping():
                 self.send(Pong())

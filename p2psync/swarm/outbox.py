@@ -6,7 +6,7 @@ import trio
 
 from p2psync.errors import RemoteProtocolError
 from p2psync.ids import BLOCK_ID_BYTES
-from p2psync.wire.messages import Blocks, Cancel, Have, HeadOffer, Message, Missing, Packed, Part, Want, Wish
+from p2psync.wire.messages import Blocks, Cancel, Have, HeadOffer, Message, Missing, Packed, Part, Want, WantAny, Wish
 
 PAYLOAD_MESSAGES = 2
 """One frame that is being encrypted and one that is ready: more would only be memory."""
@@ -77,7 +77,7 @@ class Outbox:
 def _about_bytes(message: Message) -> int:
     """Return about how long a control message is on the wire; those that are always short count as nothing."""
     match message:
-        case Want(ids) | Wish(ids) | Cancel(ids):
+        case Want(ids) | WantAny(ids) | Wish(ids) | Cancel(ids):
             return BLOCK_ID_BYTES * len(ids)
         case Have(complete, whole, partial, gone):
             ids_bytes = BLOCK_ID_BYTES * (len(complete) + len(whole) + len(partial) + len(gone))

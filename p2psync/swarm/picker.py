@@ -11,7 +11,7 @@ from itertools import count, islice
 
 from p2psync.blocks.need import Run
 from p2psync.ids import BlockId
-from p2psync.swarm.debts import Debtor, Debts, is_quicker
+from p2psync.swarm.debts import Debtor, Debts, is_much_quicker, is_quicker
 from p2psync.swarm.holdings import Grown, Holdings
 from p2psync.swarm.pool import URGENT_RARITY, Pool
 from p2psync.swarm.tasks import Job, Task, Wanted, Written
@@ -22,9 +22,6 @@ MISSING_RETRY_S = 20.0
 UNKNOWN_LENGTH = 32 << 10
 """What a page is taken to have until it is here."""
 PAGES_PER_TASK = 16
-STEAL_GAIN = 1.5
-STEAL_MARGIN_S = 0.1
-"""What another would send later by less is left to it; with much more, many uplinks stand idle (STATE.md)."""
 STOLEN_LOOK_AT = 8
 """Of what a peer owes, so many of the last are thought of."""
 UNDER_WAY_TASKS = 2
@@ -157,6 +154,10 @@ class Picker:
             self._received.pop(id_, None)
         return cancels
 
+    def keeps_order(self, id_: BlockId) -> bool:
+        """Say whether a block that is asked for should come before those that are asked for later."""
+        return self._tasks[id_].keeps_order
+
     @property
     def unassigned_tasks(self) -> int:
         """Tasks that nobody is asked for at present."""
@@ -198,8 +199,7 @@ class Picker:
         for victim in sorted(owing, key=lambda each: -self._peers[each].remaining_s):
             state = self._peers[victim]
             for task in list(islice(reversed(state.tasks), min(STOLEN_LOOK_AT, len(state.tasks) - UNDER_WAY_TASKS))):
-                needed_s = (mine.in_flight_bytes + task.size_bytes) / mine.supposed_rate
-                if state.remaining_s < STEAL_GAIN * needed_s + STEAL_MARGIN_S:
+                if not is_much_quicker(mine, state, task):
                     break
                 if len(task.peers) == 1 and victim != peer and not task.job.pages and self._serves(peer, task, now):
                     self._debts.forgive(victim, task)

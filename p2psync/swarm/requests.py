@@ -9,13 +9,13 @@ from p2psync.swarm.flow import PeerFlow
 from p2psync.swarm.holdings import Grown, Holdings
 from p2psync.swarm.picker import Picker
 from p2psync.wire import limits
-from p2psync.wire.messages import Cancel, Want, Wish
+from p2psync.wire.messages import Cancel, Want, WantAny, Wish
 
 IDS_PER_FRAME = 4_096
 UNWISH_S = 0.05
 """Wishes that others have made needless are taken back so rarely: a seed sends first what it has sent to nobody, so it
 would not have sent them meanwhile, and one word for each announcement of each peer would be most of what it hears."""
-Letter = tuple[int, Want | Wish | Cancel]
+Letter = tuple[int, Want | WantAny | Wish | Cancel]
 """A message, and the number of the link that it is for."""
 
 
@@ -28,6 +28,7 @@ class Asked:
         holdings: What it announced.
         flow: How fast it sends.
         deals: It takes wishes.
+        picks: It takes wants in no order.
         is_open: Says whether its link still lives.
         chokes: It has said that it answers none of our wants at present.
     """
@@ -36,6 +37,7 @@ class Asked:
     holdings: Holdings
     flow: PeerFlow
     deals: bool
+    picks: bool
     is_open: Callable[[], bool]
 
 
@@ -217,11 +219,19 @@ class Requests:
             ids, unneeded = picker.steal(number, now)
             self.cancel(unneeded)
             ids = ids or picker.duplicate(number, now)
-        if ids:
-            self._post(number, Want, ids)
+        self._post_wants(number, ids)
         return ids
 
-    def _post(self, number: int, kind: type[Want] | type[Wish] | type[Cancel], ids: Sequence[BlockId]) -> None:
+    def _post_wants(self, number: int, ids: Sequence[BlockId]) -> None:
+        ordered: list[BlockId] = []
+        others: list[BlockId] = []
+        for id_ in ids:
+            keeps_order = not self._links[number].picks or self.picker.keeps_order(id_)
+            (ordered if keeps_order else others).append(id_)
+        self._post(number, Want, ordered)
+        self._post(number, WantAny, others)
+
+    def _post(self, number: int, kind: type[Want | WantAny | Wish | Cancel], ids: Sequence[BlockId]) -> None:
         if ids and number in self._unwished and kind is not Cancel:  # or it would take back what is asked for now
             self._post(number, Cancel, self._unwished.pop(number))
         for at in range(0, len(ids), IDS_PER_FRAME):

@@ -18,7 +18,7 @@ from p2psync.swarm.throttle import Throttle
 from p2psync.swarm.turnstile import Turnstile
 from p2psync.swarm.uploads import WantQueue, carried_bytes, frames, parts
 from p2psync.wire.compression import pack
-from p2psync.wire.messages import Blocks, Cancel, Message, Missing, Packed, Part, Want, Wish, payload_bytes
+from p2psync.wire.messages import Blocks, Cancel, Message, Missing, Packed, Part, Want, WantAny, Wish, payload_bytes
 
 READ_IDS = 128
 """Small blocks that one hop to the store reads."""
@@ -67,7 +67,7 @@ class Serving:
         """Nothing is answered at present, and the peer has been told so, or soon will be."""
         return self._notice.is_choked
 
-    def hear(self, message: Want | Wish | Cancel) -> None:
+    def hear(self, message: Want | WantAny | Wish | Cancel) -> None:
         """Take note of what is wanted.
 
         Raises:
@@ -76,7 +76,7 @@ class Serving:
         if isinstance(message, Cancel):
             self._wants.drop(message.ids)
         elif not self.is_choked:  # else it had not heard yet
-            (self._wants.wish if isinstance(message, Wish) else self._wants.want)(message.ids)
+            self._wants.ask(message)
             self._wanted.set()
 
     def choke(self, choked: bool) -> None:
@@ -118,9 +118,8 @@ class Serving:
         size = min(self._frame_size.limit_bytes, self._room.frame_bytes)
         ids = self._wants.first(READ_IDS, size, trio.current_time())
         payloads = await self._read(store, ids, self._room.share_bytes)
+        self._wants.answered(ids, payloads)
         ids = ids[: len(payloads)]
-        self._wants.drop(ids)
-        self._wants.answered(payloads)
         size = min(size, self._limit.quantum_bytes)
         for message in frames(ids, payloads, size):
             if self.is_choked:

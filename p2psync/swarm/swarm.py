@@ -272,7 +272,7 @@ class Swarm:
 
     def _hello(self) -> Hello:
         agent, port = self._context.agent.encode(), self._context.listen_port
-        features = (Feature.CHOKE, Feature.PEERS, Feature.PROVISIONAL, Feature.WISH, Feature.ZSTD)
+        features = (Feature.ANY, Feature.CHOKE, Feature.PEERS, Feature.PROVISIONAL, Feature.WISH, Feature.ZSTD)
         return Hello(features=features, agent=agent, listen_port=port)
 
     def _refuse(self, link: Link) -> None:

@@ -86,6 +86,11 @@ class Task:
         """Where it stands among tasks that are asked for in an order: pages, then what is most urgent."""
         return not self.job.pages, -self.urgency, self.number
 
+    @property
+    def keeps_order(self) -> bool:
+        """It is waited for, or what comes after it is of no use before."""
+        return self.job.pages or self.job.in_order or self.urgency > 0
+
     def part(self, wanted: dict[BlockId, Wanted], holders: set[int]) -> "Task":
         """Return a task of some of its blocks, which nobody is asked for."""
         return Task(

@@ -12,12 +12,14 @@ from p2psync.store.long_block import LongBlock
 from p2psync.swarm.frame_size import START_FRAME_BYTES
 from p2psync.swarm.holdings import Holdings
 from p2psync.wire import limits
-from p2psync.wire.messages import Blocks, Message, Missing, Packed, Part, payload_bytes
+from p2psync.wire.messages import Blocks, Message, Missing, Packed, Part, Want, WantAny, Wish, payload_bytes
 
 DEALT_BLOCKS = 65_536
 """So many blocks that were sent are remembered, some 8 MB: what peers wish for is much less at any time."""
 LOOK_AT = 64
-"""Wishes that were sent to others, among which the one sent least is looked for."""
+"""Wants or wishes that were sent to others, among which the one sent least is looked for."""
+OVERTAKEN_FRAMES = 8
+"""What was wanted first is overtaken for so many frames at most by what others can pass on sooner."""
 REST_S = 0.3
 """What was sent is sent again to one that merely wishes for it only after so long, and longer where frames take long:
 by then who has it should have announced it, and who wishes for it asked there. Sooner, it would come from both."""
@@ -25,6 +27,8 @@ REST_FRAMES = 8
 """The longer by the time in which so many frames leave: what is under way in front of it, and of its announcement."""
 REST_LOOK_S = 0.1
 """A rest is over sooner when who was sent the block has all: so often it is looked whether that is so."""
+
+_NEVER: tuple[int, float, ReferenceType[Holdings]] = (0, 0.0, ref(Holdings()))
 
 
 class Dealt:
@@ -40,7 +44,7 @@ class Dealt:
 
     def times(self, id_: BlockId) -> int:
         """Return how often a block was sent."""
-        return self._sent[id_][0] if id_ in self._sent else 0
+        return self._sent.get(id_, _NEVER)[0]
 
     def rest_s(self, id_: BlockId, now: float) -> float:
         """Return for how long a block that was sent should not be sent to anybody else who may soon ask elsewhere."""
@@ -62,12 +66,21 @@ class Dealt:
         while len(self._sent) > DEALT_BLOCKS:
             del self._sent[next(iter(self._sent))]
 
+    def take_back(self, ids: Iterable[BlockId]) -> None:
+        """Blocks were not sent after all."""
+        for id_ in ids:
+            times, at, receiver_ref = self._sent.get(id_, _NEVER)
+            if times > 1:
+                self._sent[id_] = (times - 1, at, receiver_ref)
+            else:
+                self._sent.pop(id_, None)
+
 
 class WantQueue:
-    """Ids in the order in which they were wanted, and those that may be sent in whatever order is best.
+    """Ids in the order in which they were wanted, then those that may be sent in whatever order is best: wants, wishes.
 
     Of the latter come first those that were sent to nobody: so peers that wish for the same get different blocks, to
-    give to each other.
+    give to each other, and what is new to a swarm need not wait at each host behind what many have.
 
     Args:
         dealt: What was sent to all peers.
@@ -76,56 +89,57 @@ class WantQueue:
 
     def __init__(self, dealt: Dealt, receiver: Holdings) -> None:
         self._ids: dict[BlockId, None] = {}
+        self._any: dict[BlockId, None] = {}
         self._wishes: dict[BlockId, None] = {}
         self._stale: dict[BlockId, None] = {}
+        self._queues = (self._ids, self._any, self._wishes, self._stale)
         self._dealt = dealt
         self._receiver = receiver
+        self._overtaken_frames = 0
         self._mean_bytes = float(START_FRAME_BYTES)
 
     def __len__(self) -> int:
-        return len(self._ids) + len(self._wishes) + len(self._stale)
+        return sum(len(queue) for queue in self._queues)
 
     def __bool__(self) -> bool:
-        return bool(self._ids or self._wishes or self._stale)
+        return any(self._queues)
 
-    def want(self, ids: Iterable[BlockId]) -> None:
-        """Append ids.
-
-        Raises:
-            RemoteProtocolError: The peer wants more at once than one peer may.
-        """
-        self._ids.update(dict.fromkeys(ids))
-        self._check()
-
-    def wish(self, ids: Iterable[BlockId]) -> None:
-        """Add ids in no order.
+    def ask(self, message: Want | WantAny | Wish) -> None:
+        """Append ids to those of their kind.
 
         Raises:
             RemoteProtocolError: The peer wants more at once than one peer may.
         """
-        self._wishes.update(dict.fromkeys(ids))
-        self._check()
+        match message:
+            case Want(ids):
+                self._ids.update(dict.fromkeys(ids))
+            case WantAny(ids):
+                self._any.update(dict.fromkeys(ids))
+            case Wish(ids):
+                self._wishes.update(dict.fromkeys(ids))
+        if len(self) > limits.MAX_OUTSTANDING_IDS:
+            raise RemoteProtocolError(f"more than {limits.MAX_OUTSTANDING_IDS} blocks wanted at once")
 
     def drop(self, ids: Iterable[BlockId]) -> None:
         """Forget ids that were answered or cancelled."""
-        for queue in (self._ids, self._wishes, self._stale):
+        for queue in self._queues:
             if queue:
                 for id_ in ids:
                     queue.pop(id_, None)
 
     def clear(self) -> None:
         """Forget all that was asked for."""
-        for queue in (self._ids, self._wishes, self._stale):
+        for queue in self._queues:
             queue.clear()
 
     @property
     def has_wants(self) -> bool:
-        """Something is wanted in order."""
-        return bool(self._ids)
+        """Something is wanted, not only wished for."""
+        return bool(self._ids or self._any)
 
     def rest_s(self, now: float) -> float:
         """Return when to look again for something to send: at once if there is any, never if nothing is wanted."""
-        if self._ids or self._fresh(1):
+        if self.has_wants or self._fresh(1):
             return 0.0
         rests_s = [self._dealt.rest_s(id_, now) for id_ in islice(self._stale, LOOK_AT)]
         return min(*rests_s, REST_LOOK_S) if rests_s else inf
@@ -133,7 +147,9 @@ class WantQueue:
     def first(self, most: int, size_bytes: int, now: float) -> list[BlockId]:
         """Return the ids to answer next: at most so many, for about so many bytes; wanted ones, else wishes."""
         count = max(1, min(most, int(size_bytes / self._mean_bytes)))
-        chosen = list(islice(self._ids, count)) or self._fresh(count) or self._rested(count, now)
+        chosen = (
+            list(islice(self._ids, count)) or self._least_sent(count) or self._fresh(count) or self._rested(count, now)
+        )
         self._dealt.note(chosen, self._receiver, now)
         return chosen
 
@@ -141,11 +157,25 @@ class WantQueue:
         """Learn how long frames take."""
         self._dealt.frame_left(took_s)
 
-    def answered(self, payloads: Sequence[Payload | LongBlock | None]) -> None:
-        """Learn how long blocks are."""
+    def answered(self, chosen: Sequence[BlockId], payloads: Sequence[Payload | LongBlock | None]) -> None:
+        """Forget what was answered, the first of what was chosen; learn how long blocks are."""
+        self.drop(chosen[: len(payloads)])
+        self._dealt.take_back(chosen[len(payloads) :])
         lengths = [len(data) for data in payloads if data is not None]
         if lengths:
             self._mean_bytes += (sum(lengths) / len(lengths) - self._mean_bytes) / 4
+
+    def _least_sent(self, count: int) -> list[BlockId]:
+        """Return wants in no order: of those that came first, those that were sent least."""
+        if len(self._any) <= count:
+            return list(self._any)
+        oldest = next(iter(self._any))
+        if self._overtaken_frames == OVERTAKEN_FRAMES:
+            chosen = list(islice(self._any, count))
+        else:
+            chosen = sorted(islice(self._any, count + LOOK_AT), key=self._dealt.times)[:count]
+        self._overtaken_frames = 0 if oldest in chosen else self._overtaken_frames + 1
+        return chosen
 
     def _fresh(self, count: int) -> list[BlockId]:
         """Return wishes that were sent to nobody; those before them that were are set apart."""
@@ -164,10 +194,6 @@ class WantQueue:
         """Return wishes that were sent to others, long ago and least often."""
         rested = [id_ for id_ in islice(self._stale, LOOK_AT) if not self._dealt.rest_s(id_, now)]
         return sorted(rested, key=self._dealt.times)[:count]
-
-    def _check(self) -> None:
-        if len(self) > limits.MAX_OUTSTANDING_IDS:
-            raise RemoteProtocolError(f"more than {limits.MAX_OUTSTANDING_IDS} blocks wanted at once")
 
 
 def frames(

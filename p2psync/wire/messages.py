@@ -38,6 +38,7 @@ class Kind(IntEnum):
     WISH = 12
     PEERS = 13
     CHOKE = 14
+    WANT_ANY = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,13 @@ class Have:
 @dataclass(frozen=True, slots=True)
 class Want:
     """Send me these blocks, most urgent first."""
+
+    ids: Sequence[BlockId]
+
+
+@dataclass(frozen=True, slots=True)
+class WantAny:
+    """Send me these blocks, after those of WANT, in whatever order suits you; feature `any`."""
 
     ids: Sequence[BlockId]
 
@@ -170,6 +178,8 @@ class Peers:
 class Feature:
     """Optional parts of the protocol, as HELLO names them."""
 
+    ANY = b"any"
+    """WANT_ANY is understood."""
     WISH = b"wish"
     """WISH is understood."""
     CHOKE = b"choke"
@@ -207,7 +217,7 @@ class Bye:
 
 
 _Control = Hello | HeadOffer | Have | Peers | Choke | Ping | Pong | Bye
-Message = _Control | Want | Wish | Cancel | Missing | Blocks | Part | Packed
+Message = _Control | Want | WantAny | Wish | Cancel | Missing | Blocks | Part | Packed
 
 PART_HEAD = struct.Struct(">32sII")
 _BLOCK_ROW = struct.Struct(">32sI")
@@ -230,6 +240,7 @@ MAX_BODY_BYTES: Mapping[int, int] = {
     Kind.PACKED: _PACKED_HEAD.size + limits.FRAME_PAYLOAD_BYTES,
     Kind.WISH: limits.MAX_IDS_BYTES,
     Kind.CHOKE: 1,
+    Kind.WANT_ANY: limits.MAX_IDS_BYTES,
 }
 
 
@@ -241,7 +252,7 @@ def encode_body(message: Message) -> tuple[Kind, list[Buffer]]:
             return Kind.BLOCKS, [_COUNT.pack(len(blocks)) + rows, *(data for _, data in blocks)]
         case Part(id_, total, offset, payload):
             return Kind.PART, [PART_HEAD.pack(id_, total, offset), payload]
-        case Want(ids) | Wish(ids) | Cancel(ids) | Missing(ids):
+        case Want(ids) | WantAny(ids) | Wish(ids) | Cancel(ids) | Missing(ids):
             return _IDS_KINDS[type(message)], [b"".join(ids)]
         case Packed(kind, length, data):
             return Kind.PACKED, [_PACKED_HEAD.pack(kind, length), data]
@@ -364,6 +375,7 @@ def _parse_bye(body: memoryview) -> Bye:
 
 _IDS_KINDS: Mapping[type[Message], Kind] = {
     Want: Kind.WANT,
+    WantAny: Kind.WANT_ANY,
     Wish: Kind.WISH,
     Cancel: Kind.CANCEL,
     Missing: Kind.MISSING,
@@ -384,4 +396,5 @@ _PARSERS: Mapping[int, Callable[[memoryview], Message]] = {
     Kind.PEERS: _parse_peers,
     Kind.PACKED: _parse_packed,
     Kind.WISH: lambda body: Wish(_parse_ids(body)),
+    Kind.WANT_ANY: lambda body: WantAny(_parse_ids(body)),
 }

@@ -31,6 +31,7 @@ from p2psync.wire.messages import (
     Missing,
     Part,
     Want,
+    WantAny,
     Wish,
     payload_bytes,
 )
@@ -137,7 +138,7 @@ class Host:
             end.out = Wire((host.line, end.other.line), delay_s, hear, drained, end.back.down_limit.charge)
         for host, end in ((self, ours), (other, theirs)):
             host.peerings[end.number] = end
-            asked = Asked(end.other.device, end.holdings, end.flow, deals=True, is_open=_is_open)
+            asked = Asked(end.other.device, end.holdings, end.flow, deals=True, picks=True, is_open=_is_open)
             host.requests.link_up(end.number, asked)
         for host, end in ((self, ours), (other, theirs)):
             host._say(end, HeadOffer(host.folder.root))
@@ -201,9 +202,9 @@ class Host:
     def _hear_missing(self, peering: Peering, message: Missing) -> None:
         self.requests.missing(peering.number, message.ids, self.clock.now)
 
-    def _hear_wants(self, peering: Peering, message: Want | Wish) -> None:
+    def _hear_wants(self, peering: Peering, message: Want | WantAny | Wish) -> None:
         if not peering.is_choked:  # else it had not heard yet
-            (peering.wants.wish if isinstance(message, Wish) else peering.wants.want)(message.ids)
+            peering.wants.ask(message)
             self._serve(peering)
 
     def _hear_have(self, peering: Peering, have: Have) -> None:
@@ -241,6 +242,7 @@ class Host:
         HeadOffer: _hear_head,
         Missing: _hear_missing,
         Want: _hear_wants,
+        WantAny: _hear_wants,
         Wish: _hear_wants,
     }
 
@@ -342,16 +344,16 @@ class Host:
 
     def _next_frames(self, peering: Peering) -> Iterator[Blocks | Part | Missing]:
         wants, limit_bytes = peering.wants, peering.frame_size.limit_bytes
-        ids, payloads = self._read(wants.first(READ_IDS, limit_bytes, self.clock.now))
-        wants.drop(ids)
-        wants.answered(payloads)
-        return frames(ids, payloads, min(limit_bytes, peering.up_limit.quantum_bytes))
+        ids = wants.first(READ_IDS, limit_bytes, self.clock.now)
+        payloads = self._read(ids)
+        wants.answered(ids, payloads)
+        return frames(ids[: len(payloads)], payloads, min(limit_bytes, peering.up_limit.quantum_bytes))
 
     def _end_payment(self, peering: Peering) -> None:
         peering.is_paying = False
         self._serve(peering)
 
-    def _read(self, ids: list[BlockId]) -> tuple[list[BlockId], list[memoryview]]:
+    def _read(self, ids: list[BlockId]) -> list[memoryview]:
         payloads: list[memoryview] = []
         size = 0
         for id_ in ids:
@@ -359,7 +361,7 @@ class Host:
             size += len(payloads[-1])
             if size >= READ_BYTES:
                 break
-        return ids[: len(payloads)], payloads
+        return payloads
 
 
 def _is_open() -> bool:

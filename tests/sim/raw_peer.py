@@ -8,7 +8,7 @@ import bencodepy
 import trio
 
 HELLO, HEAD, HAVE, WANT, CANCEL, BLOCKS, PART, MISSING, PING, PONG, BYE = range(11)
-WISH, CHOKE = 12, 14
+WISH, CHOKE, WANT_ANY = 12, 14, 15
 HELLO_BODY = {b"agent": b"raw", b"features": [], b"port": 0, b"version": 1}
 
 

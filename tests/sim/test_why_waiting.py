@@ -17,10 +17,12 @@ def folder():
 
 
 async def claim_everything(peer, folder, *features):
+    """Return the body of the HELLO that was heard."""
     await peer.hello(features=list(features))
-    await peer.read_until(raw_peer.HELLO)
+    hello = await peer.read_until(raw_peer.HELLO)
     await peer.send(raw_peer.HEAD, folder.head)
     await peer.send_control(raw_peer.HAVE, {b"complete": folder.root})
+    return hello
 
 
 async def serve_the_manifest(peer, folder):

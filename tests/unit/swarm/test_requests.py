@@ -8,7 +8,7 @@ from p2psync.swarm.flow import PeerFlow
 from p2psync.swarm.holdings import Holdings
 from p2psync.swarm.requests import UNWISH_S, Asked, Letter, Requests
 from p2psync.swarm.tasks import Job
-from p2psync.wire.messages import Cancel, Have, Want, Wish
+from p2psync.wire.messages import Cancel, Have, Message, Want, WantAny, Wish
 
 ROOT, PAGE = BlockId(b"r" * 32), BlockId(b"p" * 32)
 COUNT = 64
@@ -24,7 +24,9 @@ def requests_with_a_seed_and_a_getter() -> Requests:
         holdings = Holdings()
         holdings.offer(ROOT)
         holdings.hear(have)
-        requests.link_up(number, Asked(bytes([number]), holdings, PeerFlow(BEGAN), deals=True, is_open=lambda: True))
+        requests.link_up(
+            number, Asked(bytes([number]), holdings, PeerFlow(BEGAN), deals=True, picks=True, is_open=lambda: True)
+        )
     job = Job(ROOT, exhausted=True)
     requests.picker.begin(job)
     requests.picker.add(job, [Run(PAGE, list(range(COUNT)), IDS, [1000] * COUNT)])
@@ -68,7 +70,7 @@ def test_a_seed_is_not_told_that_it_need_not_send_what_it_was_asked_for_since():
     requests.link_down(GETTER, BEGAN + UNWISH_S / 2)
     letters = requests.collect()
     assert [type(message) for number, message in letters if number == SEED][:1] == [Cancel]
-    asked = [id_ for _, message in letters if isinstance(message, Want | Wish) for id_ in message.ids]
+    asked = [id_ for _, message in letters if isinstance(message, Want | WantAny | Wish) for id_ in message.ids]
     assert IDS[1] in asked
     requests.tick(SEED, 0, BEGAN + 1.0, is_paused=False)
     assert IDS[1] not in [id_ for _, ids in cancels(requests.collect()) for id_ in ids]
@@ -81,3 +83,33 @@ def test_nothing_is_said_to_who_is_gone():
     requests.link_down(SEED, BEGAN + UNWISH_S / 2)
     requests.tick(GETTER, 0, BEGAN + 1.0, is_paused=False)
     assert SEED not in [number for number, _ in requests.collect()]
+
+
+def wants(*jobs: Job, picks: bool) -> list[tuple[type[Message], list[BlockId]]]:
+    """Return what a peer that has everything is asked for where one block of each job is missing."""
+    requests = Requests(random.Random(0))
+    holdings = Holdings()
+    holdings.offer(ROOT)
+    holdings.hear(Have(complete=[ROOT]))
+    requests.link_up(1, Asked(b"1", holdings, PeerFlow(BEGAN), deals=False, picks=picks, is_open=lambda: True))
+    for position, job in enumerate(jobs):
+        requests.picker.begin(job)
+        if job.pages:
+            requests.picker.add_pages(job, [IDS[position]])
+        else:
+            requests.picker.add(job, [Run(PAGE, [position], [IDS[position]], [1000])])
+    requests.refill_all(BEGAN)
+    return [(type(message), sorted(message.ids)) for _, message in requests.collect()]
+
+
+def test_what_is_waited_for_is_wanted_in_order_and_all_else_in_none():
+    asked = wants(Job(ROOT), Job(ROOT, pages=True), Job(ROOT), Job(ROOT, urgency=1), picks=True)
+    assert asked == [(Want, [IDS[1], IDS[3]]), (WantAny, [IDS[0], IDS[2]])]
+
+
+def test_what_is_fetched_in_order_is_wanted_in_order():
+    assert wants(Job(ROOT, in_order=True), picks=True) == [(Want, IDS[:1])]
+
+
+def test_who_does_not_understand_wants_in_no_order_is_sent_none():
+    assert wants(Job(ROOT), Job(ROOT, pages=True), picks=False) == [(Want, IDS[:2])]

@@ -4,11 +4,11 @@ import pytest
 
 from p2psync.errors import RemoteProtocolError
 from p2psync.swarm.holdings import Holdings
-from p2psync.swarm.uploads import Dealt, WantQueue, frames
+from p2psync.swarm.uploads import OVERTAKEN_FRAMES, Dealt, WantQueue, frames
 from p2psync.wire import limits
 from p2psync.wire.buffers import BufferPool
 from p2psync.wire.connection import Connection
-from p2psync.wire.messages import Blocks, Hello, Missing, Part
+from p2psync.wire.messages import Blocks, Hello, Missing, Part, Want, WantAny, Wish
 
 
 def ids(count: int) -> list[bytes]:
@@ -17,16 +17,76 @@ def ids(count: int) -> list[bytes]:
 
 def test_wants_are_answered_in_order_without_what_was_cancelled():
     queue = WantQueue(Dealt(), Holdings())
-    queue.want(ids(5))
+    queue.ask(Want(ids(5)))
     queue.drop(ids(5)[1:2])
     assert queue.first(3, 1 << 20, 0.0) == [ids(5)[n] for n in (0, 2, 3)]
 
 
-def test_more_wants_than_a_peer_may_have_are_refused():
+def test_of_wants_in_no_order_comes_first_what_was_sent_least():
+    dealt = Dealt()
+    dealt.note(ids(2), Holdings(), 0.0)
+    dealt.note(ids(1), Holdings(), 0.0)
+    queue = WantQueue(dealt, Holdings())
+    queue.ask(WantAny(ids(5)))
+    assert queue.has_wants
+    assert queue.first(2, 1 << 20, 0.0) == ids(5)[2:4]
+    queue.drop(ids(5)[2:5])
+    assert queue.first(1, 1 << 20, 0.0) == ids(2)[1:]
+
+
+def test_the_first_of_them_is_overtaken_for_a_while_only():
+    dealt = Dealt()
+    old, new = ids(2), ids(2 * OVERTAKEN_FRAMES + 3)[2:]
+    dealt.note(old, Holdings(), 0.0)
+    queue = WantQueue(dealt, Holdings())
+    queue.ask(WantAny([*old, *new]))
+    sent = []
+    for _ in range(2 * OVERTAKEN_FRAMES + 2):
+        chosen = queue.first(1, 1 << 20, 0.0)
+        queue.drop(chosen)
+        sent += chosen
+    assert sent == [*new[:OVERTAKEN_FRAMES], old[0], *new[OVERTAKEN_FRAMES : 2 * OVERTAKEN_FRAMES], old[1]]
+
+
+def test_wants_in_order_keep_it_and_go_before_those_in_none_and_wishes_come_last():
+    dealt = Dealt()
+    dealt.note(ids(1), Holdings(), 0.0)
+    queue = WantQueue(dealt, Holdings())
+    queue.ask(Wish(ids(5)[4:]))
+    queue.ask(WantAny(ids(4)[3:]))
+    queue.ask(Want(ids(3)))
+    sent = []
+    while queue:
+        assert queue.rest_s(0.0) == 0
+        sent += queue.first(1, 1 << 20, 0.0)
+        queue.drop(sent)
+    assert sent == ids(5)
+
+
+def test_what_was_chosen_and_not_read_any_more_is_sent_as_soon_as_before():
     queue = WantQueue(Dealt(), Holdings())
-    queue.want(ids(limits.MAX_OUTSTANDING_IDS))
+    queue.ask(WantAny(ids(6)))
+    assert queue.first(3, 1 << 20, 0.0) == ids(3)
+    queue.answered(ids(3), [b"one"])
+    assert queue.first(3, 1 << 20, 0.0) == ids(4)[1:]
+
+
+def test_what_is_taken_back_counts_as_sent_once_less():
+    dealt = Dealt()
+    for expected in (1, 2):
+        dealt.note(ids(1), Holdings(), 0.0)
+        assert dealt.times(ids(1)[0]) == expected
+    for expected in (1, 0, 0):
+        dealt.take_back(ids(1))
+        assert dealt.times(ids(1)[0]) == expected
+
+
+@pytest.mark.parametrize("kind", [Want, WantAny, Wish])
+def test_more_than_a_peer_may_ask_for_is_refused(kind):
+    queue = WantQueue(Dealt(), Holdings())
+    queue.ask(kind(ids(limits.MAX_OUTSTANDING_IDS)))
     with pytest.raises(RemoteProtocolError, match="wanted at once"):
-        queue.want([b"x" * 32])
+        queue.ask(kind([b"x" * 32]))
 
 
 def test_small_blocks_share_frames_and_large_ones_come_in_parts_all_within_the_limits():

@@ -6,15 +6,13 @@ import weakref
 import pytest
 
 from p2psync.blocks.need import Run
-from p2psync.errors import RemoteProtocolError
 from p2psync.ids import BlockId
 from p2psync.swarm.debts import UNMEASURED_PATIENCE_S
 from p2psync.swarm.holdings import Holdings
 from p2psync.swarm.picker import Picker
 from p2psync.swarm.tasks import Job
 from p2psync.swarm.uploads import REST_FRAMES, REST_LOOK_S, REST_S, Dealt, WantQueue
-from p2psync.wire import limits
-from p2psync.wire.messages import Have
+from p2psync.wire.messages import Have, Want, WantAny, Wish
 
 ROOT, PAGE = BlockId(b"r" * 32), BlockId(b"p" * 32)
 COUNT = 64
@@ -149,7 +147,7 @@ def test_a_seed_gives_each_peer_something_else_until_everything_was_sent():
     dealt = Dealt()
     queues = [WantQueue(dealt, Holdings()) for _ in range(4)]
     for queue in queues:
-        queue.wish(IDS)
+        queue.ask(Wish(IDS))
     sent = []
     while len(sent) < COUNT:
         for queue in queues:
@@ -160,13 +158,13 @@ def test_a_seed_gives_each_peer_something_else_until_everything_was_sent():
     assert all(queues[0].first(4, MIB, REST_S))
 
 
-@pytest.mark.parametrize("ask", [WantQueue.want, WantQueue.wish])
-def test_what_was_just_sent_to_one_peer_is_sent_to_another_that_wishes_for_it_only_after_a_while(ask):
+@pytest.mark.parametrize("kind", [Want, WantAny, Wish])
+def test_what_was_just_sent_to_one_peer_is_sent_to_another_that_wishes_for_it_only_after_a_while(kind):
     dealt = Dealt()
     first, second = WantQueue(dealt, Holdings()), WantQueue(dealt, Holdings())
-    ask(first, IDS[:1])
+    first.ask(kind(IDS[:1]))
     assert first.first(10, MIB, 5.0) == IDS[:1]
-    second.wish(IDS[:1])
+    second.ask(Wish(IDS[:1]))
     assert second.rest_s(5.0) == REST_LOOK_S
     assert second.first(10, MIB, 5.0) == []
     assert second.rest_s(5.0 + REST_S - 0.01) == pytest.approx(0.01)
@@ -177,7 +175,7 @@ def test_where_frames_take_long_what_was_sent_rests_for_longer():
     queue = WantQueue(Dealt(), Holdings())
     for _ in range(100):
         queue.frame_left(2.0)
-    queue.wish(IDS[:1])
+    queue.ask(Wish(IDS[:1]))
     queue.first(1, MIB, 0.0)
     rest_s = REST_S + REST_FRAMES * 2.0
     assert queue.first(1, MIB, 0.97 * rest_s) == []
@@ -188,7 +186,7 @@ def test_nothing_rests_that_was_sent_to_a_peer_that_has_all():
     dealt, receiver = Dealt(), holdings_of(complete=False)
     dealt.note(IDS[:1], receiver, 0.0)
     queue = WantQueue(dealt, Holdings())
-    queue.wish(IDS[:1])
+    queue.ask(Wish(IDS[:1]))
     assert queue.first(1, MIB, 0.0) == []
     receiver.hear(Have(complete=[ROOT]))
     assert queue.rest_s(0.0) == 0
@@ -200,12 +198,12 @@ def test_what_is_wanted_or_was_sent_to_nobody_does_not_wait_for_the_rest():
     dealt.note(IDS[:2], receiver, 5.0)
     queue = WantQueue(dealt, Holdings())
     assert queue.rest_s(5.0) == float("inf")
-    queue.wish(IDS[:3])
+    queue.ask(Wish(IDS[:3]))
     assert queue.rest_s(5.0) == 0
     assert queue.first(10, MIB, 5.0) == IDS[2:3]
     queue.drop(IDS[2:3])
     assert queue.rest_s(5.0) > 0
-    queue.want(IDS[:1])
+    queue.ask(Want(IDS[:1]))
     assert queue.rest_s(5.0) == 0
     assert queue.first(10, MIB, 5.0) == IDS[:1]
 
@@ -214,7 +212,7 @@ def test_nothing_rests_that_was_sent_to_a_peer_that_is_gone_and_what_it_announce
     dealt, receiver = Dealt(), Holdings()
     dealt.note(IDS[:1], receiver, 0.0)
     queue = WantQueue(dealt, Holdings())
-    queue.wish(IDS[:1])
+    queue.ask(Wish(IDS[:1]))
     assert queue.first(1, MIB, 0.0) == []
     announced = weakref.ref(receiver)
     del receiver
@@ -227,34 +225,20 @@ def test_of_what_was_sent_long_ago_comes_first_what_was_sent_least():
     dealt.note(IDS[:2], Holdings(), 0.0)
     dealt.note(IDS[:1], Holdings(), 0.0)
     queue = WantQueue(dealt, Holdings())
-    queue.wish(IDS[:2])
+    queue.ask(Wish(IDS[:2]))
     assert queue.first(1, 1, REST_S) == IDS[1:2]
-
-
-def test_what_is_wanted_goes_before_what_is_wished_for():
-    queue = WantQueue(Dealt(), Holdings())
-    queue.wish(IDS[:10])
-    queue.want(IDS[20:22])
-    assert queue.first(10, MIB, 0.0) == IDS[20:22]
 
 
 def test_wishes_are_chosen_few_at_a_time_by_how_long_blocks_are():
     queue = WantQueue(Dealt(), Holdings())
-    queue.wish(IDS)
+    queue.ask(Wish(IDS))
     for _ in range(30):
-        queue.answered([bytes(1000)])
+        queue.answered(queue.first(1, 1, 0.0), [bytes(1000)])
     assert 3 <= len(queue.first(128, 4096, 0.0)) <= 4
-
-
-def test_wishes_count_towards_what_a_peer_may_want():
-    queue = WantQueue(Dealt(), Holdings())
-    queue.wish([n.to_bytes(32, "big") for n in range(limits.MAX_OUTSTANDING_IDS)])
-    with pytest.raises(RemoteProtocolError, match="wanted at once"):
-        queue.wish([b"x" * 32])
 
 
 def test_what_was_cancelled_is_not_sent():
     queue = WantQueue(Dealt(), Holdings())
-    queue.wish(IDS[:3])
+    queue.ask(Wish(IDS[:3]))
     queue.drop(IDS[:2])
     assert queue.first(10, MIB, 0.0) == [IDS[2]]

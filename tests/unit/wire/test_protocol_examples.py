@@ -26,6 +26,7 @@ from p2psync.wire.messages import (
     Ping,
     Pong,
     Want,
+    WantAny,
     Wish,
 )
 
@@ -35,6 +36,7 @@ MESSAGES = {
     "head": HeadOffer(b"seed"),
     "have": Have(complete=[A], partial=[(B, b"\xa0\x80")]),
     "want": Want([A, B]),
+    "wantany": WantAny([A, B]),
     "wish": Wish([A, B]),
     "cancel": Cancel([A]),
     "blocks": Blocks([(A, b"hi"), (B, b"you")]),
