@@ -6,14 +6,15 @@ too, is wished for instead: the seed sends it in its own order, which gives each
 """
 
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import count, islice
 
 from p2psync.blocks.need import Run
 from p2psync.ids import BlockId
 from p2psync.swarm.debts import Debtor, Debts, is_much_quicker, is_quicker
 from p2psync.swarm.holdings import Grown, Holdings
-from p2psync.swarm.pool import URGENT_RARITY, Pool
+from p2psync.swarm.pool import Pool
+from p2psync.swarm.selection import Selection
 from p2psync.swarm.tasks import Job, Task, Wanted, Written
 from p2psync.swarm.wishes import Wishes
 
@@ -26,8 +27,6 @@ STOLEN_LOOK_AT = 8
 """Of what a peer owes, so many of the last are thought of."""
 UNDER_WAY_TASKS = 2
 """The first that a peer owes may be on their way already: taking them over would bring them twice."""
-LOOK_AT = 64
-"""Tasks of a peer among which the rarest is looked for: as good as all, at a bounded price."""
 
 
 class Picker:
@@ -41,7 +40,6 @@ class Picker:
     """
 
     def __init__(self, rng: random.Random) -> None:
-        self._rng = rng
         self._debts = Debts()
         self._peers = self._debts.peers
         self._holdings: dict[int, Holdings] = {}
@@ -51,7 +49,8 @@ class Picker:
         self._jobs: set[Job] = set()
         self._changes = 0
         self._numbers = count()
-        self.wishes = Wishes(self._pool, self._debts, self._holdings, self._serves, self._from_somewhere)
+        self._selection = Selection(self._pool, self._holdings, rng, self._serves)
+        self.wishes = Wishes(self._pool, self._debts, self._holdings, self._serves, self._selection.from_somewhere)
 
     # --- peers --------------------------------------------------------------------------------------------------------
 
@@ -180,9 +179,9 @@ class Picker:
         if state.fruitless_at == self._changes:
             return []
         if self.wishes.is_in_order:
-            choice = self._next_in_order(peer, now)
+            choice = self._selection.next_in_order(peer, now)
         else:
-            choice = self._rarest(peer, now) or self._rarest_announced(peer, now)
+            choice = self._selection.rarest(peer, now, deals=self.wishes.is_dealing(peer))
         if choice is None:
             state.fruitless_at = self._changes
             return []
@@ -329,45 +328,6 @@ class Picker:
         for part in self._pool.uniform(task):
             self._tasks.update(dict.fromkeys(part.wanted, part))
             self._pool.add(part)
-
-    def _rarest(self, peer: int, now: float) -> Task | None:
-        """Find a page, what is urgent, or what a peer with the whole manifest serves best."""
-        # While it has something to deal out, others send what they hold too.
-        asks_for_rest = self._holdings[peer].complete and not self.wishes.is_dealing(peer)
-        for rarity, tasks in self._pool.rarest_first() if asks_for_rest else self._pool.before_all():
-            if rarity == URGENT_RARITY and (task := self._earliest(peer, tasks, now)):
-                return task
-            for task in self._from_somewhere(tasks):
-                if self._serves(peer, task, now):
-                    return task
-        return None
-
-    def _next_in_order(self, peer: int, now: float) -> Task | None:
-        """Find what a peer serves of what was added first; pages come before all else, then what is urgent."""
-        return self._earliest(peer, (task for _, bucket in self._pool.rarest_first() for task in bucket), now)
-
-    def _earliest(self, peer: int, tasks: Iterable[Task], now: float) -> Task | None:
-        return min((task for task in tasks if self._serves(peer, task, now)), key=lambda task: task.turn, default=None)
-
-    def _rarest_announced(self, peer: int, now: float) -> Task | None:
-        """Find what a peer without the whole manifest serves best."""
-        tasks = self._pool.held_by(peer)
-        if not tasks:
-            return None
-        near = list(islice(self._from_somewhere(tasks), LOOK_AT))
-        self._rng.shuffle(near)
-        for task in sorted(near, key=lambda task: len(task.holders)):
-            if self._serves(peer, task, now):
-                return task
-        return next((task for task in tasks if self._serves(peer, task, now)), None)
-
-    def _from_somewhere(self, tasks: Mapping[Task, None]) -> Iterator[Task]:
-        # In order while all others have everything: disks like it. Otherwise random ties, or all would hold the same.
-        if not tasks:
-            return
-        start = 0 if all(each.complete for each in self._holdings.values()) else self._rng.randrange(len(tasks))
-        yield from islice(tasks, start, None)
-        yield from islice(tasks, start)
 
     def _serves(self, peer: int, task: Task, now: float) -> bool:
         return self._can_serve(peer, task) and not self._is_refused(peer, task, now)

@@ -73,6 +73,10 @@ def _takers(count: int) -> Plan:
     return replace(_strangers(count), getters=(*_same(count - count // 4), *(Getter(LAN / 400),) * (count // 4)))
 
 
+def _in_order(count: int) -> Plan:
+    return Plan(_same(count), in_order=True)
+
+
 def _many(count: int) -> Plan:
     degree = 8 if count > 64 else 0
     return Plan(_same(count), degree=degree, blocks=512, block_bytes=256 << 10, quantum_bytes=128 << 10)
@@ -105,6 +109,7 @@ CASES: Mapping[str, tuple[str, Callable[[int], Plan], int]] = {
     "limited": ("a quarter of the hosts limited to a quarter upward, another downward", _limited, ORIGIN_AND_EIGHT),
     "strangers": ("who gives is given to, 25 Mbit/s", _strangers, 12),
     "takers": ("the same, and a quarter of the hosts give next to nothing", _takers, 12),
+    "in-order": ("all watch the same: each fetches in order", _in_order, ORIGIN_AND_EIGHT),
     "many": ("a random graph, eight links a host, 128 MiB in blocks of 256 KiB", _many, 2000),
     "met": ("as many, but they find each other by a tracker, and limit their links themselves", _met, 2000),
     "met-wide": ("the same with round trips of 50 ms", _met_wide, 2000),

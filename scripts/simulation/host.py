@@ -48,10 +48,11 @@ _NOTHING = memoryview(bytes(4 << 20))
 
 @dataclass(frozen=True)
 class Conduct:
-    """What a host keeps to: limits, if it has any, and whether who gives is given to."""
+    """What a host keeps to: limits, if it has any, whether who gives is given to, and whether it fetches in order."""
 
     rates: Rates | None = None
     reciprocal: bool = False
+    in_order: bool = False
 
 
 class Host:
@@ -91,7 +92,7 @@ class Host:
         self._turns: deque[Peering] = deque()
         self._is_patient = False
         self._is_announcing = False
-        self.job = Job(folder.root)
+        self.job = Job(folder.root, in_order=conduct.in_order)
         self.offer = Offer(b"head", folder.root)
         self.clock.after(rng.uniform(0, TICK_S), self._tick)
 

@@ -36,6 +36,7 @@ class Plan:
         degree: Links that a host brings up, to random others; 0 links everybody with everybody.
         meet: Hosts find each other: a tracker, the address book, dials, and a limit to links, in place of `degree`.
         reciprocal: All are strangers: who gives is given to.
+        in_order: All fetch in order.
         origin_leaves_at: Copies after whose sending the origins leave, if they do.
     """
 
@@ -49,6 +50,7 @@ class Plan:
     degree: int = 0
     meet: bool = False
     reciprocal: bool = False
+    in_order: bool = False
     quantum_bytes: int = 32 << 10
     origin_leaves_at: float = math.inf
     seed: int = 0
@@ -124,7 +126,8 @@ class Simulation:
         rate = self.plan.rate_bytes_per_s
         line = Line(self.clock, up or rate, down or rate, self.plan.quantum_bytes)
         rng = random.Random(self.rng.random())
-        host = Host(self.clock, len(self.hosts), self.folder, line, rng, Conduct(limits, self.plan.reciprocal))
+        conduct = Conduct(limits, self.plan.reciprocal, self.plan.in_order)
+        host = Host(self.clock, len(self.hosts), self.folder, line, rng, conduct)
         self.hosts.append(host)
         return host
 

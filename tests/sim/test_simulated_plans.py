@@ -35,6 +35,7 @@ def plans(draw):
         delay_s=draw(st.sampled_from([0.0005, 0.025])),
         meet=draw(st.booleans()),
         reciprocal=draw(st.booleans()),
+        in_order=draw(st.booleans()),
         seed=draw(st.integers(0, 1 << 32)),
     )
 

@@ -55,6 +55,7 @@ def test_the_same_seed_gives_the_same_swarm():
         ("origin-leaves", 1.1, 1.06),
         ("third-vanishes", 1.25, 1.5),
         ("wide", 1.15, 1.15),
+        ("in-order", 4.2, 4.2),
     ],
 )
 def test_each_case_keeps_to_its_bound(case, time, copies):

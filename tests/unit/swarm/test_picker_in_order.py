@@ -2,9 +2,12 @@
 
 import random
 
+import pytest
+
 from p2psync.blocks.need import Run
 from p2psync.swarm.holdings import Holdings
 from p2psync.swarm.picker import MISSING_RETRY_S, Picker
+from p2psync.swarm.selection import LOOK_AHEAD
 from p2psync.swarm.tasks import Job
 from p2psync.wire.messages import Have
 
@@ -13,9 +16,9 @@ BLOCKS = [bytes([number]) * 32 for number in range(40)]
 SIZE = 1000
 
 
-def picker_of(*peers, in_order=True):
+def picker_of(*peers, in_order=True, seed=1):
     """Return a picker with 40 blocks in runs of four, and peers that hold these of them ('all', or positions)."""
-    picker = Picker(random.Random(1))
+    picker = Picker(random.Random(seed))
     for number, held in enumerate(peers, 1):
         holdings = Holdings()
         holdings.offer(ROOT)
@@ -36,15 +39,28 @@ def taken(picker, peer, *, now=0.0, limit=4 * SIZE):
     return [BLOCKS.index(id_) for id_ in picker.take(peer, limit, now)]
 
 
-def test_runs_are_taken_in_their_order_though_others_hold_parts_and_whoever_asks():
-    picker = picker_of("all", range(8, 20), "all")
-    assert [taken(picker, peer)[0] for peer in (1, 3, 1, 3)] == [0, 4, 8, 12]
+def test_runs_are_taken_in_their_order_whoever_asks():
+    picker = picker_of("all", "all")
+    assert [taken(picker, peer)[0] for peer in (1, 2, 1, 2)] == [0, 4, 8, 12]
 
 
-def test_a_peer_with_a_part_takes_the_first_that_it_has():
+def test_where_others_fetch_too_each_takes_another_of_the_first_so_that_they_can_give_to_each_other():
+    pickers = [picker_of("all", [], seed=seed) for seed in range(50)]
+    orders = [[taken(picker, 1)[0] for _ in range(10)] for picker in pickers]
+    assert {order[0] for order in orders} == {*range(0, 4 * LOOK_AHEAD, 4)}
+    assert all(sorted(order) == [*range(0, 40, 4)] for order in orders)
+    assert max(order.index(0) for order in orders) < LOOK_AHEAD
+
+
+def test_of_the_first_the_rarest_is_taken():
+    held = [at for at in range(4 * LOOK_AHEAD) if at not in range(8, 12)]
+    assert taken(picker_of("all", held), 1) == [8, 9, 10, 11]
+
+
+def test_what_a_peer_does_not_hold_is_not_among_the_first():
     picker = picker_of("all", range(8, 20))
-    assert taken(picker, 2) == [8, 9, 10, 11]
-    assert taken(picker, 1) == [0, 1, 2, 3]
+    assert sorted(taken(picker, 2) for _ in range(3)) == [[*range(at, at + 4)] for at in (8, 12, 16)]
+    assert taken(picker, 2) == []
 
 
 def test_nothing_is_left_to_the_order_of_a_seed():
@@ -73,7 +89,8 @@ def test_what_a_peer_misses_comes_first_again_later():
     assert taken(picker, 1, now=MISSING_RETRY_S + 1) == [2]
 
 
-def test_pages_come_before_what_is_in_order():
-    picker = picker_of("all")
+@pytest.mark.parametrize("seed", range(20))
+def test_pages_come_before_what_is_in_order(seed):
+    picker = picker_of("all", [], seed=seed)
     picker.add_pages(Job(ROOT, pages=True, exhausted=True), [b"x" * 32])
     assert picker.take(1, 1 << 20, 0.0) == [b"x" * 32]
