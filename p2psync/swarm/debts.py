@@ -7,7 +7,7 @@ from p2psync.swarm.tasks import Task, Wanted
 from p2psync.wire import limits
 
 STEAL_GAIN = 1.5
-STEAL_MARGIN_S = 1.0
+STEAL_MARGIN_S = 1.5
 """What another would send later by less is left to it: much of that is on its way, and would come twice (STATE.md)."""
 DUPLICATE_GAIN = 2.0
 """A task is asked a second time only if the idle peer would be so many times earlier."""
