@@ -30,7 +30,6 @@ class Asked:
         deals: It takes wishes.
         picks: It takes wants in no order.
         is_open: Says whether its link still lives.
-        chokes: It has said that it answers none of our wants at present.
     """
 
     name: bytes
@@ -225,9 +224,9 @@ class Requests:
     def _post_wants(self, number: int, ids: Sequence[BlockId]) -> None:
         ordered: list[BlockId] = []
         others: list[BlockId] = []
+        picks = self._links[number].picks
         for id_ in ids:
-            keeps_order = not self._links[number].picks or self.picker.keeps_order(id_)
-            (ordered if keeps_order else others).append(id_)
+            (others if picks and not self.picker.keeps_order(id_) else ordered).append(id_)
         self._post(number, Want, ordered)
         self._post(number, WantAny, others)
 

@@ -1,5 +1,7 @@
 """Wants wait in order, within a limit; answers fill frames."""
 
+from itertools import product
+
 import pytest
 
 from p2psync.errors import RemoteProtocolError
@@ -81,12 +83,12 @@ def test_what_is_taken_back_counts_as_sent_once_less():
         assert dealt.times(ids(1)[0]) == expected
 
 
-@pytest.mark.parametrize("kind", [Want, WantAny, Wish])
-def test_more_than_a_peer_may_ask_for_is_refused(kind):
+@pytest.mark.parametrize(("most", "more"), [*product([Want, WantAny, Wish], repeat=2)])
+def test_more_than_a_peer_may_ask_for_in_all_is_refused(most, more):
     queue = WantQueue(Dealt(), Holdings())
-    queue.ask(kind(ids(limits.MAX_OUTSTANDING_IDS)))
+    queue.ask(most(ids(limits.MAX_OUTSTANDING_IDS)))
     with pytest.raises(RemoteProtocolError, match="wanted at once"):
-        queue.ask(kind([b"x" * 32]))
+        queue.ask(more([b"x" * 32]))
 
 
 def test_small_blocks_share_frames_and_large_ones_come_in_parts_all_within_the_limits():
