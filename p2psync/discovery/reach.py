@@ -1,6 +1,7 @@
 """Which addresses mean anything to whom. Pure."""
 
 import ipaddress
+from functools import lru_cache
 
 _LOCAL_NETWORKS = [
     ipaddress.ip_network(text)
@@ -41,6 +42,20 @@ def is_of_use_to(host: str, seen_from: str) -> bool:
     if address.is_loopback:
         return from_ is not None and from_.is_loopback
     return is_local(seen_from) or not is_local(host)
+
+
+@lru_cache(maxsize=4096)  # an address book asks again and again about each of its addresses
+def party_of(host: str) -> str:
+    """Return what must be taken for one party: of a public IPv6 address its /64, which a customer has whole.
+
+    Any device in it chooses the other 64 bits as it likes (RFC 7421), as often as it likes.
+    """
+    if ":" not in host or is_local(host):
+        return host
+    address = _parse(host)
+    if not isinstance(address, ipaddress.IPv6Address):
+        return host
+    return str(ipaddress.ip_network((address, 64), strict=False))
 
 
 def _parse(host: str) -> IpAddress | None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 
+from p2psync.discovery.reach import party_of
 from p2psync.ids import DeviceId, PeerAddress
 
 FIRST_RETRY_S = 0.5
@@ -19,8 +20,8 @@ PATIENT_TRIES = 30
 CLOSE_PEERS = 10
 """Of those met later than others so many are tried for ever: most swarms are no larger, and one dial in six seconds
 costs nothing."""
-MET_OF_A_HOST = 5
-"""Of one host so many addresses count as met, the latest: it can make itself any number, and must not displace all."""
+MET_OF_A_PARTY = 5
+"""Of one party so many addresses count as met, the latest: it can make itself any number, and must not displace all."""
 CLOSE_RETRY_S = 60.0
 """What their waits grow to: a sharer that was away over the weekend, or our network, is back about a minute later."""
 LONGEST_RETRY_S = 300.0
@@ -71,7 +72,7 @@ class AddressRecord:
         busy: It is being dialled, or a link to it is up.
         device: Who was found there last.
         last_failure: A sentence for people; empty if it never failed.
-        rank: Its place in the list in which we heard of it, or among the addresses of its host if that is further back.
+        rank: Its place in the list in which we heard of it, or among its party's addresses if that is further back.
         told_by: The peer that alone told us of it, as long as nobody was found there; None for any other source.
         by_user: The user named it.
         met: When somebody was met there last, as a number that grows with every meeting, from 1 on; those of the last
@@ -126,13 +127,14 @@ class PeerBook:
 
     def add(self, addresses: Iterable[PeerAddress], now: float, origin: Origin = Origin.NAMED) -> None:
         """Learn addresses; those known keep their history but for the longest waits, banned ones stay banned."""
-        places = Counter(address.host for address in self._records)
+        places = Counter(party_of(address.host) for address in self._records)
         for place, address in enumerate(islice(addresses, MAX_ADDRESSES)):
             if address not in self._banned_addresses:
                 met = -place if origin is Origin.SAVED else None
-                rank = max(place, places[address.host])
+                party = party_of(address.host)
+                rank = max(place, places[party])
                 record = self._records.get(address, AddressRecord(next_try=now, rank=rank, met=met))
-                places[address.host] += address not in self._records
+                places[party] += address not in self._records
                 next_try = min(record.next_try, now + MAX_RETRY_S) if record.failures else record.next_try
                 by_user = record.by_user or origin is Origin.USER
                 self._records[address] = replace(record, next_try=next_try, told_by=None, by_user=by_user)
@@ -189,9 +191,9 @@ class PeerBook:
         """A link is up to whoever is at an address."""
         self._meetings += 1
         self._change(address, device=device, told_by=None, met=self._meetings)
-        same_host = [(at, record.met) for at, record in self._records.items() if at.host == address.host]
-        met = [(met, at) for at, met in same_host if met is not None]
-        for _, earlier in sorted(met)[:-MET_OF_A_HOST]:
+        party = party_of(address.host)
+        met = [(r.met, at) for at, r in self._records.items() if r.met is not None and party_of(at.host) == party]
+        for _, earlier in sorted(met)[:-MET_OF_A_PARTY]:
             self._change(earlier, met=None)
 
     def failed(self, address: PeerAddress, sentence: str, now: float) -> None:

@@ -7,6 +7,8 @@ from typing import TypeVar
 
 import trio
 
+from p2psync.discovery.reach import party_of
+
 Place = TypeVar("Place")
 
 
@@ -29,7 +31,7 @@ class Places:
             del self._held[dropped]
             dropped.cancel()
         with trio.CancelScope() as place:
-            self._held[place] = host
+            self._held[place] = party_of(host)
             try:
                 yield
             finally:
@@ -37,14 +39,14 @@ class Places:
 
 
 def choose_dropped(strangers: Iterable[tuple[Place, str]]) -> Place:
-    """Return who of the strangers makes room for a new one: the oldest from the host that has most of them here.
+    """Return who of the strangers makes room for a new one: the oldest of the party that has most of them here.
 
-    So a host that floods us displaces only itself, without a limit that many honest members behind one address meet.
+    So whoever floods us displaces only itself, without a limit that many honest members behind one address meet.
 
     Args:
-        strangers: Who, and from which host; oldest first, not empty.
+        strangers: Who, and of which party; oldest first, not empty.
     """
     places = list(strangers)
-    counts = Counter(host for _, host in places)
+    counts = Counter(party for _, party in places)
     most = max(counts.values())
-    return next(place for place, host in places if counts[host] == most)
+    return next(place for place, party in places if counts[party] == most)

@@ -1,6 +1,6 @@
 import pytest
 
-from p2psync.discovery.reach import is_local, is_of_use_to
+from p2psync.discovery.reach import is_local, is_of_use_to, party_of
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,15 @@ def test_addresses_of_use_are_told(host, seen_from):
 )
 def test_addresses_without_use_are_not(host, seen_from):
     assert not is_of_use_to(host, seen_from)
+
+
+def test_the_public_ipv6_addresses_of_one_customer_are_one_party():
+    assert party_of("2a00:1:2:3::5") == party_of("2a00:1:2:3:ffff::1")
+    assert party_of("2a00:1:2:3::5") != party_of("2a00:1:2:4::5")
+
+
+@pytest.mark.parametrize(
+    "host", [GLOBAL, PRIVATE, LOOPBACK, "fd00::5", "fe80::1%eth0", f"::ffff:{GLOBAL}", "nas.example", ""]
+)
+def test_any_other_address_is_a_party_of_its_own(host):
+    assert party_of(host) == host

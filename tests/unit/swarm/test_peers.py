@@ -2,6 +2,8 @@
 
 import random
 
+import pytest
+
 from p2psync.ids import PeerAddress
 from p2psync.swarm.peers import (
     BUSY_RETRY_S,
@@ -15,7 +17,7 @@ from p2psync.swarm.peers import (
     MAX_BANS,
     MAX_HEARSAY,
     MAX_RETRY_S,
-    MET_OF_A_HOST,
+    MET_OF_A_PARTY,
     MOST_TRIES,
     PATIENT_TRIES,
     RESERVED_DIALS,
@@ -125,7 +127,7 @@ def test_one_host_displaces_not_all_who_were_met():
 
 def test_of_one_host_the_latest_count_as_met():
     peers = book()
-    addresses = [PeerAddress("host", port) for port in range(1, MET_OF_A_HOST + 2)]
+    addresses = [PeerAddress("host", port) for port in range(1, MET_OF_A_PARTY + 2)]
     for address in addresses:
         peers.add([address], 0.0)
         peers.linked(address, DEVICE)
@@ -253,11 +255,13 @@ def test_the_first_of_every_list_are_dialled_first():
     assert set(peers.due(1.0, [])[:4]) == {PeerAddress("x", 1), PeerAddress("x", 2), HERE, THERE}
 
 
-def test_who_names_one_address_of_its_own_after_another_hides_nobody():
+@pytest.mark.parametrize("host", ["hostile", "2a00:1:2:3::{:x}"])
+def test_who_names_one_address_of_its_own_after_another_hides_nobody(host):
     peers = book()
-    for port in range(1, MAX_ADDRESSES + 1):
-        peers.add([PeerAddress("hostile", port)], 0.0)
-        peers.linked(PeerAddress("hostile", port), DEVICE)
+    for number in range(1, MAX_ADDRESSES + 1):
+        address = PeerAddress(host.format(number), number)
+        peers.add([address], 0.0)
+        peers.linked(address, DEVICE)
     peers.add([HERE, THERE], 1.0)
     assert set(peers.due(1.0, [])[:6]) >= {HERE, THERE}
     assert {HERE, THERE} <= dict(peers.records()).keys()
