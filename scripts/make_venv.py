@@ -76,6 +76,8 @@ def _make(root: Path, venv: Path, extra: str, lock: IO[str]) -> None:
     _say("setting up, once: installing what p2psync needs, this takes about a minute…")
     stamps = venv / "made-from"
     is_usable = _is_usable(root, venv)
+    if not is_usable and venv.is_symlink():
+        raise OSError(f"{venv} is a link, and what it leads to, which would be cleared, may be another's")
     (venv / UNFINISHED).touch()
     (stamps / "root").unlink(missing_ok=True)
     if not is_usable:

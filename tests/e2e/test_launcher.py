@@ -154,6 +154,15 @@ def test_a_moved_clone_sets_itself_up_again(clone, tmp_path):
     assert f"{tmp_path}/moved" in (tmp_path / "moved/.venv/bin/p2psync").read_text()
 
 
+def test_the_environment_of_another_clone_is_not_cleared_through_a_link(clone, tmp_path):
+    launcher = make_clone(tmp_path / "second")
+    (tmp_path / "second/.venv").symlink_to(clone.parents[1] / ".venv")
+    done = run(launcher)
+    assert done.returncode == 1
+    assert ".venv is a link" in done.stderr
+    assert run(clone).stderr == ""
+
+
 @pytest.fixture
 def clone_of_another(clone, tmp_path):
     """The clone, which nobody may write: run it `AS_A_USER`."""
