@@ -232,7 +232,7 @@ class FolderWriter:
     def _make_directory(self, entry: Entry) -> None:
         self._touched.add(entry.path)
         try:
-            self._inside(entry.parent, lambda handle: os.mkdir(entry.name, 0o700, dir_fd=handle))
+            self._inside(entry.parent, lambda handle: os.mkdir(entry.name, entry.mode & 0o777 | 0o700, dir_fd=handle))
         except FileExistsError:  # the user's own: it gets the state, but is not ours to remove
             self._rows.append((None, entry, UNSETTLED, False))
 

@@ -19,7 +19,8 @@ def make_more_room(path):
 async def test_a_full_disk_is_said_and_the_next_run_finishes(size, tmp_path):
     with sharing(tmp_path / "a") as a, mounted_disk(tmp_path / "disk", size):
         for number in range(200):
-            (a.root / f"small {number}").write_bytes(random.Random(number).randbytes(3000))
+            (a.root / f"{number % 7}").mkdir(mode=0o755, exist_ok=True)
+            (a.root / f"{number % 7}/small {number}").write_bytes(random.Random(number).randbytes(3000))
         (a.root / "large").write_bytes(random.Random(0).randbytes(6_000_000))
         a.publish()
         root = tmp_path / "disk" / "b"
@@ -30,8 +31,9 @@ async def test_a_full_disk_is_said_and_the_next_run_finishes(size, tmp_path):
             await b.get()
         assert caught.value.transient
         assert root.is_dir()
-        for path, state in tree(root).items():
-            assert state[3] == tree(a.root)[path][3]
+        published = tree(a.root)
+        for path, (_, mode, _, content) in tree(root).items():
+            assert (mode, content) == (published[path][1], published[path][3])
         make_more_room(tmp_path / "disk")
         with following(root, a.swarm) as b:
             matched = await b.get()
