@@ -25,7 +25,9 @@ from p2psync.keys import FolderKeys
 
 ALPN = "p2psync/2"
 
-# No clock of any member may make a certificate invalid: membership ends with the swarm key, not with a date.
+# No clock of any member may make a certificate invalid: membership ends with the swarm key, not with a date. Machines
+# without a clock of their own begin in 1970 or 1980, so the dates, which X.509 demands, are not looked at either.
+_NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME, for which `ssl` has no name
 _NOT_BEFORE = datetime(2000, 1, 1, tzinfo=UTC)
 _NOT_AFTER = datetime(2099, 12, 31, tzinfo=UTC)
 _CA_SERIAL = 1
@@ -147,7 +149,7 @@ def _base_context(protocol: int) -> ssl.SSLContext:
     context.check_hostname = False  # the name is the folder's, the same for all its members
     # On the listener's context too: assigning `SSLObject.context` switches certificates but not verify_mode.
     context.verify_mode = ssl.CERT_REQUIRED
-    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    context.verify_flags |= ssl.VERIFY_X509_STRICT | _NO_CHECK_TIME
     context.set_alpn_protocols([ALPN])
     if protocol == ssl.PROTOCOL_TLS_SERVER:
         # A ticket from one folder would resume into another, unchecked: resumption comes before the choice by SNI.

@@ -1,9 +1,12 @@
 import os
 import ssl
+from datetime import datetime
 from hashlib import sha256
 
 import pytest
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from p2psync.errors import RemoteProtocolError
 from p2psync.keys import Role, keys_from_seed
@@ -14,6 +17,7 @@ from p2psync.swarm.tls import (
     listening_context,
     load_device_key,
     make_device_key,
+    member_certificate,
     member_device,
     server_context,
     swarm_certificate,
@@ -94,6 +98,30 @@ def test_both_ends_verify_by_the_strict_rules():
         assert context.verify_flags & ssl.VERIFY_X509_STRICT
         assert context.verify_mode == ssl.CERT_REQUIRED
         assert context.minimum_version == ssl.TLSVersion.TLSv1_3
+
+
+def outdated(context, key, place):
+    """Give a context a certificate that, good in all else, ended in 1960."""
+    leaf = member_certificate(HERE, key)
+    builder = (
+        x509.CertificateBuilder().subject_name(leaf.subject).issuer_name(leaf.issuer).public_key(leaf.public_key())
+    )
+    builder = builder.serial_number(leaf.serial_number)
+    builder = builder.not_valid_before(datetime(1950, 1, 1)).not_valid_after(datetime(1960, 1, 1))
+    for extension in leaf.extensions:
+        builder = builder.add_extension(extension.value, critical=extension.critical)
+    signed = builder.sign(Ed25519PrivateKey.from_private_bytes(HERE.ca_seed), None)
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    place.write_bytes(signed.public_bytes(Encoding.PEM) + private)
+    context.load_cert_chain(place)
+    return context
+
+
+def test_no_clock_makes_a_member_a_stranger(tmp_path):
+    dialling = outdated(client_context(HERE, CLIENT_KEY), CLIENT_KEY, tmp_path / "client")
+    answering = outdated(server_context(HERE, SERVER_KEY), SERVER_KEY, tmp_path / "server")
+    done = Handshake(dialling, HERE.sni, listening=listening_context({HERE.sni: answering}.get))
+    assert done.failures == {}
 
 
 def test_a_member_trusts_its_own_swarm_only():
