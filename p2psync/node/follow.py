@@ -12,7 +12,7 @@ from p2psync.errors import IntegrityError, RemoteProtocolError, StoreError, firs
 from p2psync.node.answers import FolderAnswers
 from p2psync.node.control import serve_control
 from p2psync.node.events import Listening, LocalAddition, Matched, Note, Problem, Shown
-from p2psync.node.identity import followed_folder
+from p2psync.node.identity import followed_folder, refuse_place_inside_itself
 from p2psync.node.network import FolderNetwork, NetworkOptions, open_ports
 from p2psync.node.progress import give_up_when_stuck, report_progress
 from p2psync.sharelink import ShareLink
@@ -55,6 +55,7 @@ async def follow(options: FollowOptions, emit: Callable[[Shown], None]) -> None:
         P2PSyncError: It does not match, and will not by itself.
     """
     began = trio.current_time()
+    refuse_place_inside_itself(options.directory, options.link)
     folder = FolderState.open(options.directory, create=True)
     folder.memory = options.memory
     try:

@@ -11,6 +11,7 @@ from p2psync.ids import DeviceId
 from p2psync.keys import FolderKeys, Role, keys_from_seed, make_seed
 from p2psync.sharelink import ShareLink, parse_link
 from p2psync.store.files import write_whole
+from p2psync.store.folder_state import STATE_NAME
 from p2psync.swarm.tls import device_id, load_device_key, make_device_key
 
 _LINK_FILE = "link"
@@ -64,6 +65,28 @@ def followed_folder(state: Path, link: ShareLink) -> Identity:
     if kept is None:
         _save_keys(state, keys)
     return _with_device(state, keys)
+
+
+def refuse_place_inside_itself(directory: Path, link: ShareLink) -> None:
+    """See to it that no copy of a folder is made inside another one, which would then hold itself, again and again.
+
+    Raises:
+        ConfigError: Some directory above is shared under the link, or follows it.
+    """
+    with contextlib.suppress(OSError):  # whoever opens the folder says what is wrong with it
+        for above in directory.resolve().parents:
+            if _follows(above / STATE_NAME, link):
+                raise ConfigError(
+                    f"{str(directory)!r} is inside {str(above)!r}, which is the same folder and would hold itself: "
+                    "choose a directory elsewhere"
+                )
+
+
+def _follows(state: Path, link: ShareLink) -> bool:
+    with contextlib.suppress(ConfigError, OSError):
+        keys = _load_keys(state)
+        return keys is not None and keys.folder == link.keys.folder
+    return False
 
 
 def _load_keys(state: Path) -> FolderKeys | None:

@@ -216,6 +216,18 @@ def test_no_directory_that_would_give_the_keys_away_or_was_never_named_is_shared
     assert [path.name for path in tmp_path.rglob("*")] == [".p2psync"]
 
 
+@pytest.mark.parametrize("command", ["get", "sync"])
+def test_no_copy_of_a_folder_is_made_inside_another(tmp_path, command):
+    make_random_tree(tmp_path / "a", 3, seed=1)
+    with share(tmp_path / "a") as sharer:
+        link = sharer.wait_event("ready")["link"]
+        with get(link, tmp_path / "b") as getter:
+            assert getter.wait() == 0
+        for place in ("a/backup", "b/deep/backup"):
+            assert_refused(ask(command, link, tmp_path / place, "--json", *LOOPBACK), 2)
+            assert not (tmp_path / place).exists()
+
+
 @pytest.mark.parametrize("mode", [0, 0o111, 0o333])
 def test_a_folder_that_may_not_be_read_is_refused(tmp_path, mode):
     make_random_tree(tmp_path / "a", 3, seed=1)
