@@ -7,6 +7,11 @@ from contextlib import AbstractContextManager
 from p2psync.errors import PathError
 from p2psync.store.files import store_error
 
+_REASONS = {
+    errno.ENAMETOOLONG: "its name is too long here",
+    errno.EXDEV: "another disk is mounted there, onto which nothing of this folder can be moved: unmount it, or make a "
+    "folder of its own of it",
+}
 _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 
 
@@ -29,8 +34,8 @@ class PathProblems(list[PathError]):
         """
         if error.errno in _OF_THE_DISK:
             raise store_error(error, f"cannot write {os.fsdecode(path)!r}") from None
-        reason = {errno.ENAMETOOLONG: "its name is too long here"}.get(error.errno or 0, os.strerror(error.errno or 0))
-        self.append(PathError(path, reason))
+        number = error.errno or 0
+        self.append(PathError(path, _REASONS.get(number) or os.strerror(number)))
 
 
 class _ProblemAt:

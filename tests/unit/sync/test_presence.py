@@ -63,6 +63,19 @@ def test_a_file_in_its_place_says_that_it_stays_gone(a):
     assert a.report.problems == []
 
 
+async def test_what_cannot_be_moved_onto_a_disk_below_a_copy_is_said_and_the_rest_is_made(tmp_path):
+    with sharing(tmp_path / "a") as a:
+        (a.root / "disk").mkdir()
+        fill(a.root)
+        a.publish()
+        (tmp_path / "b").mkdir()
+        with mounted_disk(tmp_path / "b/disk", "1m"), following(tmp_path / "b", a.swarm) as b:
+            matched = await b.get()
+        assert {problem.path for problem in matched.problems} == {b"disk/one", b"disk/deep/two"}
+        assert all("another disk is mounted there" in str(problem) for problem in matched.problems)
+        assert (tmp_path / "b/beside").read_bytes() == FILES[b"beside"]
+
+
 def test_an_emptied_disk_that_is_still_mounted_is_published(tmp_path):
     with sharing(tmp_path / "a") as a, mounted_disk(a.root / "disk", "1m"):
         fill(a.root)
