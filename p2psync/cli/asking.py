@@ -31,6 +31,9 @@ def ask(directory: Path, state_directory: Path | None, question: Mapping[str, An
         raise
     if as_json:
         sys.stdout.write(json.dumps({"event": question["command"]} | answer) + "\n")
+    elif answer.get("read_at") and answer.get("ready") and not sys.stdout.isatty():
+        # What reads this opens the place: its name as it is, also where that is no text or would upset a terminal.
+        sys.stdout.buffer.write(os.fsencode(answer["read_at"]) + b"\n")
     else:
         sys.stdout.write("".join(f"{line}\n" for line in _LINES[question["command"]](answer)))
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -134,6 +135,19 @@ def test_a_follower_that_has_all_says_at_once_where_it_is(tmp_path):
             assert told.stdout == f"{tmp_path / 'b/file'}\n"
             (tmp_path / "b/file").unlink()
             assert "was removed here" in ask("first", tmp_path / "b", "file").stderr
+
+
+def test_a_script_is_told_the_name_as_it_is_where_it_is_no_text(tmp_path):
+    name = b"caf\xe9 \x1b[1m"
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / os.fsdecode(name)).write_bytes(b"content")
+    with share(tmp_path / "a") as sharer:
+        link = sharer.wait_event("ready")["link"]
+        with follow(link, tmp_path / "b") as follower:
+            follower.wait_event("matched")
+            command = [BIN / "p2psync", "first", tmp_path / "b", name, "--wait"]
+            told = subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
+    assert told == os.fsencode(tmp_path / "b") + b"/" + name + b"\n"
 
 
 def test_who_waits_may_stop_waiting(tmp_path):
