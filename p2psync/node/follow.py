@@ -145,7 +145,7 @@ class _Follow:
             root=event.root.hex(),
             files=event.files,
             bytes=event.size_bytes,
-            fetched_bytes=self._folder.store.received_bytes,  # what came for heads that were left early, too
+            fetched_bytes=self._network.fetched_bytes,
             reused_bytes=event.reused_bytes,
             uploaded_bytes=self._network.swarm.totals().uploaded_bytes,
             displaced=event.displaced,

@@ -142,6 +142,7 @@ class FolderNetwork:
         self.schedule = LimitSchedule(options.limits)
         self._options = options
         self._database = folder.database
+        self._store = folder.store
         self._ports = ports
         self._identity = identity
         self.left_bytes: Callable[[], int] = lambda: 0
@@ -170,6 +171,11 @@ class FolderNetwork:
     def listen(self) -> PeerAddress:
         """Where we listen for peers."""
         return self._ports.listen
+
+    @property
+    def fetched_bytes(self) -> int:
+        """Bytes of file blocks that came since the program began, those for versions that were left early too."""
+        return self._store.received_bytes
 
     async def run(self) -> None:
         """Serve, dial and look for peers until cancelled."""
@@ -224,8 +230,7 @@ class FolderNetwork:
         )
 
     def _tracker_progress(self) -> TrackerProgress:
-        numbers = self.swarm.totals()
-        return TrackerProgress(numbers.uploaded_bytes, numbers.fetched_bytes, self.left_bytes())
+        return TrackerProgress(self.swarm.totals().uploaded_bytes, self.fetched_bytes, self.left_bytes())
 
     def _note_outcome(self, url: str, outcome: str) -> None:
         self.tracker_outcomes[url] = outcome

@@ -29,7 +29,7 @@ def snapshot(progress: FolderProgress, network: FolderNetwork) -> Progress:
         state=progress.activity.value,
         done_bytes=progress.done_bytes,
         total_bytes=progress.total_bytes,
-        fetched_bytes=numbers.fetched_bytes,
+        fetched_bytes=network.fetched_bytes,
         uploaded_bytes=numbers.uploaded_bytes,
         peers=numbers.linked,
         scanned_files=progress.scanned_files,
@@ -101,7 +101,7 @@ async def give_up_when_stuck(progress: FolderProgress, network: FolderNetwork, t
 
 
 def _advance(progress: FolderProgress, network: FolderNetwork) -> tuple[object, ...]:
-    return progress.activity, progress.done_bytes, network.swarm.totals().fetched_bytes
+    return progress.activity, progress.done_bytes, network.fetched_bytes
 
 
 def _works_alone(progress: FolderProgress) -> bool:

@@ -66,7 +66,6 @@ class Downloads:
         self._links: dict[int, Link] = {}
         self._waiters: dict[Job, _Waiter] = {}
         self._unasked_bytes: dict[int, int] = {}
-        self.fetched_bytes = 0
         """Bytes of file blocks that were asked for, right, and written; manifest blocks are not counted."""
         self.wasted_bytes = 0
         """Payload that nobody waited for when it came."""
@@ -214,8 +213,6 @@ class Downloads:
         for id_ in good:
             written = self._picker.written(id_)
             if written is not None:
-                if not written.job.pages:
-                    self.fetched_bytes += written.length
                 self._on_written(written)
         for link, id_ in wrong:
             self.wrong_blocks += 1

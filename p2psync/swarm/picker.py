@@ -255,7 +255,7 @@ class Picker:
             return None
         task = self._tasks.pop(id_)
         task.job.pending -= 1
-        return Written(task.job, task.page, wanted.position, wanted.length)
+        return Written(task.job, task.page, wanted.position)
 
     def refetch(self, id_: BlockId) -> None:
         """A received block was not what its id says: it is unassigned again."""

@@ -107,7 +107,6 @@ class SwarmTotals:
     Attributes:
         linked: Live links.
         known: Addresses that are tried.
-        fetched_bytes: Bytes of file blocks that were asked for, right, and written; manifest blocks are not counted.
         wasted_bytes: Payload that nobody waited for any more when it came.
         uploaded_bytes: Payload sent to others.
         wrong_blocks: Blocks that were not what their id says.
@@ -118,7 +117,6 @@ class SwarmTotals:
 
     linked: int
     known: int
-    fetched_bytes: int
     wasted_bytes: int
     uploaded_bytes: int
     wrong_blocks: int

@@ -122,7 +122,6 @@ class Swarm:
         return SwarmTotals(
             linked=len(self._links),
             known=len(self._book),
-            fetched_bytes=self._downloads.fetched_bytes,
             wasted_bytes=self._downloads.wasted_bytes,
             uploaded_bytes=self._uploaded_bytes + sum(link.uploaded_bytes for link in self._links.values()),
             wrong_blocks=self._downloads.wrong_blocks,

@@ -52,7 +52,6 @@ class Written(NamedTuple):
     job: Job
     page: BlockId
     position: int
-    length: int
 
 
 @dataclass(eq=False, slots=True)

@@ -128,6 +128,23 @@ def test_the_last_match_is_of_the_last_head(pair):
     assert seqs == sorted(set(seqs))
 
 
+def test_what_came_counts_as_fetched_whatever_version_it_came_for(tmp_path):
+    make_random_file(tmp_path / "a/large", 24 * MIB, seed=1)
+    with share(tmp_path / "a") as sharer:
+        link = sharer.wait_event("ready")["link"]
+        with follow(link, tmp_path / "b", "--limit-down", "8M") as follower:
+            follower.wait_event("progress", state="fetching")
+            for number in range(5):
+                heard = len(sharer.events)
+                make_random_file(tmp_path / f"a/{number}", MIB, seed=2 + number)
+                root = sharer.wait_event("published", since=heard)["root"]
+            follower.wait_event("matched", root=root)
+            follower.wait_event("progress", state="matched")
+    counts = [event["fetched_bytes"] for event in follower.events if "fetched_bytes" in event]
+    assert counts == sorted(counts)
+    assert counts[-1] == 29 * MIB
+
+
 def test_a_follower_that_was_away_catches_up(tmp_path):
     make_random_tree(tmp_path / "a", 100, seed=1)
     with share(tmp_path / "a") as sharer:

@@ -37,9 +37,7 @@ QUIET = LinkStatistics(
 
 
 def swarm(*links, **numbers):
-    counts = dict.fromkeys(
-        ["fetched_bytes", "wasted_bytes", "uploaded_bytes", "wrong_blocks", "unassigned_tasks", "unwritten_bytes"], 0
-    )
+    counts = dict.fromkeys(["wasted_bytes", "uploaded_bytes", "wrong_blocks", "unassigned_tasks", "unwritten_bytes"], 0)
     return SwarmStatistics(linked=len(links), known=0, links=links, addresses=(), bans={}, **(counts | numbers))
 
 
