@@ -29,6 +29,8 @@ def moved_from(file: int, status: os.stat_result, directory: int, index: FileInd
         gear_seed: `FolderKeys.gear_seed`.
     """
     head = os.pread(file, largest_chunk(LARGEST_CUT), 0)
+    if not head:  # it was cut off meanwhile, as whoever reads it will find
+        return None
     likely = choose_cut(status.st_size)
     for cut in (likely, likely - 1, likely + 1):
         if not SMALLEST_CUT <= cut <= LARGEST_CUT:

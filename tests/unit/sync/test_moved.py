@@ -9,9 +9,9 @@ import pytest
 
 from p2psync.sync import apply
 from p2psync.sync.fingerprint import CLOCK_TICK_NS
-from p2psync.sync.moved import LEAST_BYTES
+from p2psync.sync.moved import LEAST_BYTES, moved_from
 from p2psync.sync.watch import clock_ns
-from tests.unit.sync.folders import following, sharing, tree
+from tests.unit.sync.folders import KEYS, following, sharing, tree
 
 SIZE = LEAST_BYTES + 12_345
 
@@ -107,6 +107,17 @@ def test_a_file_that_was_edited_after_it_was_renamed_and_got_its_time_back_is_re
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     a.publish()
     assert a.report.hashed_bytes == SIZE
+
+
+def test_a_file_that_is_emptied_while_it_is_looked_at_is_not_known(a):
+    with (a.root / "d" / "file").open("r+b") as file:
+        before = os.fstat(file.fileno())
+        file.truncate(0)
+        directory = os.open(a.root / "d", os.O_RDONLY)
+        try:
+            assert moved_from(file.fileno(), before, directory, a.folder.index, KEYS.gear_seed) is None
+        finally:
+            os.close(directory)
 
 
 def test_another_file_of_the_same_content_is_read(a):
