@@ -11,8 +11,6 @@ from p2psync.words import counted, shown_path
 
 STANDING_STILL_BYTES_PER_S = 1000.0
 """What comes in below this is no transfer."""
-FULL_INTAKE_BYTES = 24 << 20
-"""So much that was received and waits for the disk says that the disk is what others wait for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +85,7 @@ def explain_standstill(activity: Activity, numbers: SwarmStatistics, unfinished:
         return ""
     if sum(link.down_bytes_per_s for link in links) >= STANDING_STILL_BYTES_PER_S:
         return ""
-    if numbers.unwritten_bytes >= FULL_INTAKE_BYTES:
+    if numbers.disk_is_behind:
         return f"waiting for the disk here: {_megabytes(numbers.unwritten_bytes)} are received and not written"
     if any(map(_is_held_back, links)):
         return ""

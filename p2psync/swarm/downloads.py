@@ -164,6 +164,11 @@ class Downloads:
         """Bytes that were received and are not written yet."""
         return self._intake.held_bytes
 
+    @property
+    def disk_is_behind(self) -> bool:
+        """So many are not written yet that others wait for the disk here."""
+        return self._intake.is_behind
+
     def holdings_grew(self, link: Link, grown: Grown) -> None:
         """A peer announced more."""
         self._requests.holdings_grew(link.number, grown, trio.current_time())

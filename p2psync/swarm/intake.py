@@ -14,6 +14,7 @@ from p2psync.swarm.link import Link
 BATCH_BYTES = 2 << 20
 BATCH_BLOCKS = 256
 """What one hop to the store takes at most, so that others' hops come between."""
+_BEHIND = 0.75
 
 
 class IntakeOwner(Protocol):
@@ -56,6 +57,11 @@ class Intake:
         self._waiting.append((link, id_, data))
         self.held_bytes += len(data)
         self._filled.set()
+
+    @property
+    def is_behind(self) -> bool:
+        """So much waits to be written that others wait for it."""
+        return self.held_bytes >= _BEHIND * self._budget_bytes
 
     async def wait_room(self) -> None:
         """Wait until less than the budget is held; what is being read may go over it once for every link."""

@@ -112,6 +112,7 @@ class SwarmTotals:
         wrong_blocks: Blocks that were not what their id says.
         unassigned_tasks: Runs of blocks that nobody is asked for at present.
         unwritten_bytes: Received, and not written yet.
+        disk_is_behind: They are so many that others wait for the disk here.
         bans: Banned devices, each with the reason.
     """
 
@@ -122,6 +123,7 @@ class SwarmTotals:
     wrong_blocks: int
     unassigned_tasks: int
     unwritten_bytes: int
+    disk_is_behind: bool
     bans: Mapping[DeviceId, str]
 
 

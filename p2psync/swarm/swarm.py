@@ -127,6 +127,7 @@ class Swarm:
             wrong_blocks=self._downloads.wrong_blocks,
             unassigned_tasks=self._downloads.unassigned_tasks,
             unwritten_bytes=self._downloads.unwritten_bytes,
+            disk_is_behind=self._downloads.disk_is_behind,
             bans=self._book.bans,
         )
 

@@ -4,7 +4,7 @@ import pytest
 
 from p2psync.ids import DeviceId, PeerAddress
 from p2psync.manifest.head import Standing
-from p2psync.node.peer_table import FULL_INTAKE_BYTES, explain_standstill, peer_rows
+from p2psync.node.peer_table import explain_standstill, peer_rows
 from p2psync.swarm.statistics import LinkStatistics, SwarmStatistics
 from p2psync.sync.events import Activity
 
@@ -38,7 +38,8 @@ QUIET = LinkStatistics(
 
 def swarm(*links, **numbers):
     counts = dict.fromkeys(["wasted_bytes", "uploaded_bytes", "wrong_blocks", "unassigned_tasks", "unwritten_bytes"], 0)
-    return SwarmStatistics(linked=len(links), known=0, links=links, addresses=(), bans={}, **(counts | numbers))
+    counts |= {"disk_is_behind": False} | numbers
+    return SwarmStatistics(linked=len(links), known=0, links=links, addresses=(), bans={}, **counts)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +97,7 @@ CHOKING = replace(QUIET, chokes_us=True)
         (swarm(QUIET, CHOKING, unassigned_tasks=3), "waiting for 10.0.0.2:4001: others are served first there"),
         (swarm(QUIET, replace(CHOKING, pages=0.0), unassigned_tasks=3), "none of the 2 linked peers"),
         (swarm(OWING, replace(OWING, address=None)), "waiting for 2 peers"),
-        (swarm(OWING, unwritten_bytes=FULL_INTAKE_BYTES), "the disk here"),
+        (swarm(OWING, disk_is_behind=True), "the disk here"),
     ],
 )
 def test_a_standstill_is_explained(numbers, words):
@@ -125,7 +126,7 @@ def test_files_of_the_head_before_are_not_named_where_a_page_is_missing():
         (Activity.FETCHING, swarm(replace(OWING, is_paused=True, down_limit=20e3))),
         (Activity.FETCHING, swarm(unassigned_tasks=3)),
         (Activity.SERVING, swarm(OWING)),
-        (Activity.APPLYING, swarm(QUIET, unwritten_bytes=FULL_INTAKE_BYTES)),
+        (Activity.APPLYING, swarm(QUIET, disk_is_behind=True)),
     ],
 )
 def test_what_moves_or_waits_for_nobody_is_no_standstill(activity, numbers):

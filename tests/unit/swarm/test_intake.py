@@ -41,6 +41,17 @@ async def test_room_for_more_is_told_to_every_link_that_waits_for_it(nursery):
     assert len(store) > 0
 
 
+async def test_it_is_behind_when_most_of_what_may_wait_waits():
+    for budget_bytes in (8 << 20, 32 << 20):
+        intake = Intake(ThreadedStore(MemoryStore(), trio.CapacityLimiter(1)), Deaf(), budget_bytes)
+        seen = []
+        for _ in range(4):
+            data = bytes(budget_bytes // 4)
+            intake.put(Link(Silent(), Shared(), number=1), block_id(data), data)
+            seen.append(intake.is_behind)
+        assert seen == [False, False, True, True]
+
+
 async def test_who_waits_for_room_waits_until_there_is_some(autojump_clock):
     intake = Intake(ThreadedStore(MemoryStore(), trio.CapacityLimiter(1)), Deaf(), BUDGET_BYTES)
     data = bytes(4 << 20)
