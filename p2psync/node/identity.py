@@ -1,6 +1,7 @@
 """Who we are in a folder: the keys it is shared under and our device key, kept in its state directory."""
 
 import contextlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from p2psync.errors import ConfigError, P2PSyncError
 from p2psync.ids import DeviceId
 from p2psync.keys import FolderKeys, Role, keys_from_seed, make_seed
 from p2psync.sharelink import ShareLink, parse_link
-from p2psync.store.files import write_whole
+from p2psync.store.files import store_error, write_whole
 from p2psync.store.folder_state import STATE_NAME
 from p2psync.swarm.tls import device_id, load_device_key, make_device_key
 
@@ -37,7 +38,8 @@ def own_folder(state: Path) -> Identity:
     """Return the identity under which a folder is shared from here, making its keys the first time.
 
     Raises:
-        ConfigError: The folder follows somebody else's.
+        ConfigError: The folder follows somebody else's, or what is kept of its keys is damaged.
+        StoreError: They cannot be read or written.
     """
     kept = _load_keys(state)
     if kept is None:
@@ -53,6 +55,7 @@ def followed_folder(state: Path, link: ShareLink) -> Identity:
 
     Raises:
         ConfigError: The folder belongs to another link, is shared from here, or the link cannot read.
+        StoreError: What is kept of the keys cannot be read or written.
     """
     if link.keys.role is Role.STORE:
         raise ConfigError("this is a store link: it can hold blocks but not read files; ask for a read link")
@@ -74,7 +77,7 @@ def refuse_place_inside_itself(directory: Path, link: ShareLink) -> None:
         ConfigError: Some directory above is shared under the link, or follows it.
     """
     with contextlib.suppress(OSError):  # whoever opens the folder says what is wrong with it
-        for above in directory.resolve().parents:
+        for above in Path(os.path.realpath(directory)).parents:
             if _follows(above / STATE_NAME, link):
                 raise ConfigError(
                     f"{str(directory)!r} is inside {str(above)!r}, which is the same folder and would hold itself: "
@@ -83,33 +86,50 @@ def refuse_place_inside_itself(directory: Path, link: ShareLink) -> None:
 
 
 def _follows(state: Path, link: ShareLink) -> bool:
-    with contextlib.suppress(ConfigError, OSError):
+    with contextlib.suppress(P2PSyncError):
         keys = _load_keys(state)
         return keys is not None and keys.folder == link.keys.folder
     return False
 
 
 def _load_keys(state: Path) -> FolderKeys | None:
+    path = state / _LINK_FILE
     try:
-        return parse_link((state / _LINK_FILE).read_text()).keys
+        return parse_link(_read(path).decode()).keys
     except FileNotFoundError:
         return None
-    except (P2PSyncError, ValueError):
+    except (ConfigError, ValueError):
         raise ConfigError(
-            f"{state / _LINK_FILE} is damaged: put it back from a backup, or delete it and share under a new link"
+            f"{path} is damaged: put it back from a backup, or delete it and share under a new link"
         ) from None
 
 
 def _save_keys(state: Path, keys: FolderKeys) -> None:
-    write_whole(state / _LINK_FILE, str(ShareLink(keys)).encode())
+    _keep(state / _LINK_FILE, str(ShareLink(keys)).encode())
 
 
 def _with_device(state: Path, keys: FolderKeys) -> Identity:
     path = state / _DEVICE_FILE
     device_key = None
     with contextlib.suppress(FileNotFoundError, ValueError):  # a damaged one is replaced: we are then a new device
-        device_key = load_device_key(path.read_bytes())
+        device_key = load_device_key(_read(path))
     if device_key is None:
         device_key = make_device_key()
-        write_whole(path, device_key.private_bytes_raw())
+        _keep(path, device_key.private_bytes_raw())
     return Identity(keys, device_key, device_id(device_key.public_key()))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise store_error(error, f"cannot read {str(path)!r}") from None
+
+
+def _keep(path: Path, data: bytes) -> None:
+    try:
+        write_whole(path, data)
+    except OSError as error:
+        raise store_error(error, f"cannot write {str(path)!r}") from None
