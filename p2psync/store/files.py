@@ -196,8 +196,8 @@ def write_whole(path: Path, data: bytes, *, mode: int = 0o600) -> None:
         os.close(directory)
 
 
-def store_error(error: OSError, what: str) -> StoreError:
-    """Return the sentence for a disk that failed us; a full disk is transient."""
+def store_error(error: OSError, what: str, advice: str = "") -> StoreError:
+    """Return the sentence for a disk that failed us, with `advice` behind it; a full disk is transient."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     reason = "the disk is full: make room and run the same command again" if full else os.strerror(error.errno or 0)
-    return StoreError(f"{what}: {reason}", transient=full)
+    return StoreError(f"{what}: {reason}{advice}", transient=full)

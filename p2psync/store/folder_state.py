@@ -58,20 +58,10 @@ class FolderState:
             StoreError: It is not a folder, or cannot be read or written.
         """
         _check_apart(root, state_directory)
-        try:
-            if create:
-                root.mkdir(parents=True, exist_ok=True)
-            os.listdir(root)
-            directory = state_directory or root / STATE_NAME
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            (directory / "staging").mkdir(mode=0o700, exist_ok=True)
-            lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except FileNotFoundError:
-            raise ConfigError(f"there is no folder {str(root)!r}") from None
-        except (FileExistsError, NotADirectoryError):
-            raise StoreError(f"{str(root)!r} is not a folder") from None
-        except OSError as error:
-            raise store_error(error, f"cannot use the folder {str(root)!r}") from None
+        _enter(root, create=create)
+        directory = state_directory or root / STATE_NAME
+        # Only a source, which need not be written, may have its state elsewhere.
+        lock = _make_state(directory, advice="" if create else "; the state can be kept elsewhere with --state-dir")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -100,6 +90,36 @@ def _check_apart(root: Path, state_directory: Path | None) -> None:
         state = state_directory.resolve()
         if state != place / STATE_NAME and state.is_relative_to(place):
             raise ConfigError(f"the state directory {str(state_directory)!r} is inside the folder: name one elsewhere")
+
+
+def _enter(root: Path, *, create: bool) -> None:
+    """See that a folder is one that can be read; make it first if it may be made."""
+    try:
+        if create:
+            root.mkdir(parents=True, exist_ok=True)
+        os.listdir(root)
+    except FileNotFoundError:
+        raise ConfigError(f"there is no folder {str(root)!r}") from None
+    except (FileExistsError, NotADirectoryError):
+        raise StoreError(f"{str(root)!r} is not a folder") from None
+    except OSError as error:
+        raise store_error(error, f"cannot use the folder {str(root)!r}") from None
+
+
+def _make_state(directory: Path, *, advice: str) -> int:
+    """Make what is missing of a state directory, and return its lock, open."""
+    path = directory
+    try:
+        for path in (directory, directory / "staging"):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = directory / "lock"
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        raise StoreError(
+            f"{str(path)!r} is not a directory, and p2psync's state needs one there: move it away{advice}"
+        ) from None
+    except OSError as error:
+        raise store_error(error, f"cannot use {str(path)!r} for p2psync's state", advice) from None
 
 
 def _open_database(directory: Path) -> tuple[Database, bool]:

@@ -246,6 +246,41 @@ def test_a_folder_that_may_not_be_written_is_refused(ready, tmp_path):
             assert_explained(getter.events)
 
 
+@pytest.mark.parametrize(
+    ("state", "named"),
+    [
+        (["--state-dir", "file"], "file"),
+        (["--state-dir", "file/below"], "file/below"),
+        (["--state-dir", "/proc/x"], "/proc/x"),
+        (["--state-dir", "closed"], "closed/staging"),
+        ([], "a/.p2psync"),
+    ],
+)
+def test_a_state_directory_that_cannot_be_is_named_and_the_option_that_names_another(
+    tmp_path, monkeypatch, state, named
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    for name in ("a", "closed"):
+        (tmp_path / name).mkdir(mode=0o555)
+    with share(Path("a"), *state, prefix=AS_A_USER) as sharer:
+        assert sharer.wait() == 5
+        assert_explained(sharer.events)
+        assert f"'{named}'" in sharer.told()
+        assert "elsewhere with --state-dir" in sharer.told()
+
+
+@pytest.mark.parametrize("place", [".p2psync", ".p2psync/staging"])
+def test_what_stands_where_the_state_belongs_is_named_and_kept(ready, tmp_path, place):
+    (tmp_path / "b" / place).parent.mkdir(parents=True)
+    (tmp_path / "b" / place).write_bytes(b"precious")
+    with get(ready["link"], tmp_path / "b", "--timeout", "2") as getter:
+        assert getter.wait() == 5
+        assert f"'{tmp_path}/b/{place}' is not a directory" in getter.told()
+        assert "--state-dir" not in getter.told(), "it has no such option"
+    assert (tmp_path / "b" / place).read_bytes() == b"precious"
+
+
 @pytest.mark.parametrize("where", ["as the link says", "nowhere"])
 def test_nobody_reachable_exits_3_after_the_time_given(ready, tmp_path, where):
     link = ready["link"] if where == "as the link says" else code_of(ready["link"])

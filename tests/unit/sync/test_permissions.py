@@ -166,7 +166,7 @@ def test_a_folder_that_cannot_be_written_is_an_error_in_words(a, tmp_path):
     (tmp_path / "b").mkdir(mode=0o555)
     done = plainly("get", tmp_path / "b", a.root)
     assert done["error"] == "StoreError"
-    assert "cannot use the folder" in done["message"]
+    assert f"cannot use '{tmp_path}/b/.p2psync'" in done["message"]
     a.__init__(a.root)
 
 
