@@ -84,8 +84,8 @@ class FolderState:
 def _check_apart(root: Path, state_directory: Path | None) -> None:
     """Refuse to treat state as content: whoever reads the folder would get the key to write it."""
     place = root.resolve()
-    if place.name == STATE_NAME:
-        raise ConfigError(f"{str(root)!r} is p2psync's own, with the keys of a folder: name the folder that it is in")
+    if STATE_NAME in place.parts:
+        raise ConfigError(f"{str(root)!r} is p2psync's own, as is all in a {STATE_NAME!r}: name the folder around that")
     if state_directory is not None:
         state = state_directory.resolve()
         if state != place / STATE_NAME and state.is_relative_to(place):

@@ -205,15 +205,18 @@ def test_a_file_where_the_folder_should_go_is_refused_and_kept(ready, tmp_path):
         ("share", ".", "--state-dir", "state"),
         ("share", ".", "--state-dir", "."),
         ("share", ".p2psync"),
+        ("share", ".p2psync/staging"),
+        ("get", "LINK", ".p2psync/new/below"),
+        ("sync", "LINK", ".p2psync/staging"),
     ],
     ids=" ".join,
 )
 def test_no_directory_that_would_give_the_keys_away_or_was_never_named_is_shared(ready, tmp_path, command, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / ".p2psync").mkdir()
-    done = ask(*(ready["link"] if word == "LINK" else word for word in command), "--json")
+    (tmp_path / ".p2psync/staging").mkdir(parents=True)
+    done = ask(*(ready["link"] if word == "LINK" else word for word in command), "--json", timeout_s=10)
     assert_refused(done, 2)
-    assert [path.name for path in tmp_path.rglob("*")] == [".p2psync"]
+    assert [path.name for path in tmp_path.rglob("*")] == [".p2psync", "staging"]
 
 
 @pytest.mark.parametrize("command", ["get", "sync"])
