@@ -83,13 +83,20 @@ class FolderState:
 
 def _check_apart(root: Path, state_directory: Path | None) -> None:
     """Refuse to treat state as content: whoever reads the folder would get the key to write it."""
-    place = root.resolve()
+    place = _real_path(root)
     if STATE_NAME in place.parts:
         raise ConfigError(f"{str(root)!r} is p2psync's own, as is all in a {STATE_NAME!r}: name the folder around that")
     if state_directory is not None:
-        state = state_directory.resolve()
+        state = _real_path(state_directory)
         if state != place / STATE_NAME and state.is_relative_to(place):
             raise ConfigError(f"the state directory {str(state_directory)!r} is inside the folder: name one elsewhere")
+
+
+def _real_path(path: Path) -> Path:
+    try:
+        return Path(os.path.realpath(path))  # unlike Path.resolve, it leaves a loop of links to whoever opens it
+    except FileNotFoundError:  # only a relative path can raise it
+        raise ConfigError("the current directory has been removed: change to one that is there") from None
 
 
 def _enter(root: Path, *, create: bool) -> None:

@@ -231,6 +231,25 @@ def test_no_copy_of_a_folder_is_made_inside_another(tmp_path, command):
             assert not (tmp_path / place).exists()
 
 
+@pytest.mark.parametrize("command", [("share", "."), ("get", "LINK", "x"), ("share", "DIR", "--state-dir", "x")])
+def test_a_current_directory_that_has_been_removed_is_a_sentence(ready, tmp_path, monkeypatch, command):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    given = {"LINK": ready["link"], "DIR": tmp_path}
+    done = ask(*(given.get(word, word) for word in command), "--json")
+    assert_refused(done, 2)
+    assert "the current directory has been removed" in done.stdout
+
+
+def test_links_that_lead_round_in_a_circle_are_no_folder(ready, tmp_path):
+    (tmp_path / "circle").symlink_to("circle")
+    with share(tmp_path / "circle") as sharer, get(ready["link"], tmp_path / "circle") as getter:
+        for program in (sharer, getter):
+            assert program.wait() == 5
+            assert_explained(program.events)
+
+
 @pytest.mark.parametrize("mode", [0, 0o111, 0o333])
 def test_a_folder_that_may_not_be_read_is_refused(tmp_path, mode):
     make_random_tree(tmp_path / "a", 3, seed=1)
