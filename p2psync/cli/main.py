@@ -36,19 +36,15 @@ from p2psync.cli.options import (
     Trackers,
     read_limits,
     read_memory,
-    read_peers,
+    read_network,
     read_pull,
-    read_tiers,
 )
 from p2psync.errors import ConfigError, P2PSyncError, StoreError
-from p2psync.ids import parse_address
 from p2psync.sharelink import parse_link
 from p2psync.streams import OutputError, ReaderGoneError, guard_streams
 
 if TYPE_CHECKING:
     from p2psync.node.events import Shown
-    from p2psync.node.limits import LimitOptions
-    from p2psync.node.network import NetworkOptions
 
 GET_TIMEOUT_S = 600.0
 """How long `get` waits for somebody to be there: long enough to start the other side second."""
@@ -117,7 +113,7 @@ def share(
         limits = read_limits(limit_up, limit_down, limit_peer_up, limit_peer_down, lan=not no_limit_lan)
         options = ShareOptions(
             directory,
-            _network(listen, tracker, peer, limits, no_lan=no_lan, reciprocal=reciprocal),
+            read_network(listen, tracker, peer, limits, no_lan=no_lan, reciprocal=reciprocal),
             state_dir,
             read_memory(max_memory),
         )
@@ -162,7 +158,7 @@ def get(
         options = FollowOptions(
             parse_link(link),
             directory,
-            _network(listen, tracker, peer, limits, no_lan=no_lan, reciprocal=reciprocal),
+            read_network(listen, tracker, peer, limits, no_lan=no_lan, reciprocal=reciprocal),
             timeout_s=timeout,
             stay=seed,
             wait_for_peer=True,
@@ -209,7 +205,7 @@ def sync(
         options = FollowOptions(
             parsed,
             directory,
-            _network(listen, tracker, peer, limits, no_lan=no_lan, reciprocal=reciprocal),
+            read_network(listen, tracker, peer, limits, no_lan=no_lan, reciprocal=reciprocal),
             timeout_s=timeout,
             stay=True,
             wait_for_peer=False,
@@ -300,21 +296,6 @@ def _refuse(name: str, subject: str) -> None:
 
 for _name, _subject in _NOT_BUILT.items():
     _refuse(_name, _subject)
-
-
-def _network(
-    listen: str, tracker: list[str], peer: list[str], limits: "LimitOptions", *, no_lan: bool, reciprocal: bool
-) -> "NetworkOptions":
-    from p2psync.node.network import NetworkOptions
-
-    return NetworkOptions(
-        parse_address(listen, lowest_port=0),
-        read_tiers(tracker),
-        read_peers(peer),
-        lan=not no_lan,
-        limits=limits,
-        reciprocal=reciprocal,
-    )
 
 
 def _run(

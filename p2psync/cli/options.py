@@ -8,11 +8,12 @@ import typer
 
 from p2psync.budget import DEFAULT_BYTES, LEAST_BYTES, MemoryBudget
 from p2psync.errors import ConfigError
-from p2psync.ids import PeerAddress, parse_address
-from p2psync.sharelink import TrackerTiers, parse_tier
+from p2psync.ids import parse_address
+from p2psync.sharelink import parse_tier
 
 if TYPE_CHECKING:
     from p2psync.node.limits import LimitOptions
+    from p2psync.node.network import NetworkOptions
     from p2psync.node.timetable import Timetable
     from p2psync.sync.follower import PullOptions
 
@@ -99,13 +100,24 @@ ANYWHERE = "0.0.0.0:0"
 DEFAULT_MEMORY = f"{DEFAULT_BYTES >> 20}Mi"
 
 
-def read_tiers(urls: list[str]) -> TrackerTiers:
-    """Read `--tracker` options.
+def read_network(
+    listen: str, tracker: list[str], peer: list[str], limits: "LimitOptions", *, no_lan: bool, reciprocal: bool
+) -> "NetworkOptions":
+    """Read the options about how peers are met.
 
     Raises:
-        ConfigError: One is no tracker.
+        ConfigError: One is no address, or no tracker.
     """
-    return tuple(parse_tier(url) for url in urls)
+    from p2psync.node.network import NetworkOptions
+
+    return NetworkOptions(
+        parse_address(listen, lowest_port=0),
+        tuple(parse_tier(url) for url in tracker),
+        tuple(parse_address(text) for text in peer),
+        lan=not no_lan,
+        limits=limits,
+        reciprocal=reciprocal,
+    )
 
 
 def read_limits(up: str, down: str, peer_up: str, peer_down: str, *, lan: bool) -> "LimitOptions":
@@ -143,15 +155,6 @@ def read_memory(text: str) -> MemoryBudget:
     if bytes_ < LEAST_BYTES:
         raise ConfigError(f"--max-memory {text} is too little: at least {-(-LEAST_BYTES // 10**6)}M are needed")
     return MemoryBudget(bytes_)
-
-
-def read_peers(texts: list[str]) -> tuple[PeerAddress, ...]:
-    """Read `--peer` options.
-
-    Raises:
-        ConfigError: One is no address.
-    """
-    return tuple(parse_address(text) for text in texts)
 
 
 def read_pull(order: str, first: list[str], *, exact: bool) -> "PullOptions":
