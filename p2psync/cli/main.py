@@ -13,6 +13,7 @@ from p2psync import __version__
 from p2psync.cli.options import (
     ANYWHERE,
     DEFAULT_MEMORY,
+    AskedStateDir,
     Background,
     Directory,
     Exact,
@@ -216,13 +217,13 @@ def sync(
 
 
 @app.command()
-def peers(*, directory: Directory, state_dir: StateDir = None, json: Json = False) -> None:
+def peers(*, directory: Directory, state_dir: AskedStateDir = None, json: Json = False) -> None:
     """Show whom a running share, get or sync of DIR is linked with, and what each has, gives and takes."""
     _ask(directory, state_dir, {"command": "peers"}, as_json=json)
 
 
 @app.command()
-def status(*, directory: Directory, state_dir: StateDir = None, json: Json = False) -> None:
+def status(*, directory: Directory, state_dir: AskedStateDir = None, json: Json = False) -> None:
     """Show how far a running share, get or sync of DIR is, and what it waits for."""
     _ask(directory, state_dir, {"command": "status"}, as_json=json)
 
@@ -238,7 +239,7 @@ def limit(
     lan: Annotated[
         bool | None, typer.Option("--lan/--no-lan", help="Whether limits hold for peers at private addresses.")
     ] = None,
-    state_dir: StateDir = None,
+    state_dir: AskedStateDir = None,
     json: Json = False,
 ) -> None:
     """Change the limits of a running share, get or sync of DIR, until it ends; without options, show them."""
@@ -257,7 +258,7 @@ def first(
         int | None, typer.Option("--bytes", metavar="COUNT", min=1, help="Of a file: wait for so many bytes only.")
     ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it is there; then print where to read it.")] = False,
-    state_dir: StateDir = None,
+    state_dir: AskedStateDir = None,
     json: Json = False,
 ) -> None:
     """Have a running get or sync of DIR fetch a path before all others, a file from an offset on."""

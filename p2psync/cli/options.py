@@ -87,6 +87,10 @@ StateDir = Annotated[
     Path | None,
     typer.Option("--state-dir", metavar="DIR", help="Keep p2psync's state here, not in the folder.", parser=_read_path),
 ]
+AskedStateDir = Annotated[
+    Path | None,
+    typer.Option("--state-dir", metavar="DIR", help="Where a share has its state, if not in DIR.", parser=_read_path),
+]
 Background = Annotated[bool, typer.Option("--background", help="Leave processor and disk to whatever else wants them.")]
 MaxMemory = Annotated[
     str, typer.Option("--max-memory", metavar="SIZE", help="Memory for data on its way: 256M, 1G; at least 118M.")

@@ -79,7 +79,11 @@ def ask_control(directory: Path, question: Question, *, waits: bool = False) -> 
         ConfigError: It does not take the question.
         StoreError: What was asked for cannot be made there, or it is another user's process.
     """
-    sentence = "nothing is running for this folder: start it with share, get or sync"
+    # Of a folder whose share keeps its state elsewhere we cannot know it: that it does is noted only there.
+    sentence = (
+        f"nothing is running with its state in {str(directory)!r}: start it with share, get or sync, "
+        "or give the --state-dir that it was started with"
+    )
     with _socket() as client:
         client.settimeout(ANSWER_S)
         try:

@@ -103,4 +103,20 @@ def test_what_another_user_runs_is_not_said_not_to_run(tmp_path, closed):
 def test_where_nothing_runs_a_sentence_says_so(tmp_path, command):
     told = ask(command, tmp_path)
     assert told.returncode == 3
-    assert "nothing is running" in told.stderr
+    assert f"nothing is running with its state in '{tmp_path}/.p2psync'" in told.stderr
+
+
+def test_a_share_with_its_state_elsewhere_is_found_by_the_option_that_is_named_without_it(tmp_path):
+    (tmp_path / "a").mkdir()
+    elsewhere = ("--state-dir", tmp_path / "state")
+    with share(tmp_path / "a", *elsewhere) as sharer:
+        sharer.wait_event("listening")
+        assert "give the --state-dir that it was started with" in ask("status", tmp_path / "a").stderr
+        eventually(lambda: ask("status", tmp_path / "a", *elsewhere).returncode == 0, "it is found")
+
+
+@pytest.mark.parametrize("command", ["peers", "status", "limit", "first"])
+def test_commands_that_ask_keep_no_state(command):
+    told = " ".join(ask(command, "--help").stdout.split())
+    assert "Where a share has its state" in told
+    assert "Keep p2psync's state" not in told
