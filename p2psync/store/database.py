@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from p2psync.errors import StoreError
+from p2psync.store.files import store_error
 from p2psync.store.schema import SCHEMA, SCHEMA_VERSION
 
 MOST_VARIABLES = 500
@@ -20,6 +21,8 @@ MOST_VARIABLES = 500
 _ROWS_A_STATEMENT = (256, 16)
 """How many rows one statement inserts or changes, as long as there are so many; the rest comes one by one."""
 _LITTLE_ROOM_BYTES = 1 << 20
+_SUFFIXES = ("", "-wal", "-shm")
+"""Of the files that SQLite keeps for one database."""
 _DAMAGE = (sqlite3.DatabaseError, sqlite3.IntegrityError, sqlite3.InternalError)
 """What SQLite says of a damaged file. A row that cannot be where its index says is one: ours break no constraint."""
 
@@ -35,6 +38,10 @@ class Database:
             StoreError: The disk is full, or it cannot be opened.
         """
         self._lock = threading.RLock()
+        try:
+            _keep_private(path)
+        except OSError as error:
+            raise store_error(error, f"cannot use {str(path)!r}") from None
         self._damage_mark = path.with_name(path.name + ".is-damaged")
         if self._damage_mark.exists():
             raise DamagedError("found to be damaged before")
@@ -197,9 +204,22 @@ class DamagedError(StoreError):
         )
 
 
+def _keep_private(path: Path) -> None:
+    """Let nobody else read a database, which names the user's files: its directory may be one that all may enter.
+
+    SQLite makes the files beside it with the permissions that it has.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    for suffix in _SUFFIXES:
+        # What is another user's, or on a disk without permissions, is used as it is.
+        with contextlib.suppress(OSError):
+            os.chmod(f"{path}{suffix}", 0o600)
+
+
 def move_damaged_away(path: Path) -> None:
     """Make room for a new database; what is left of the damaged one is kept beside it."""
-    for suffix in ("", "-wal", "-shm"):
+    for suffix in _SUFFIXES:
         with contextlib.suppress(FileNotFoundError):
             os.replace(f"{path}{suffix}", f"{path}.damaged{suffix}")
     path.with_name(path.name + ".is-damaged").unlink(missing_ok=True)

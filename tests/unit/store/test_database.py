@@ -1,5 +1,8 @@
 """One statement for many rows does what one for each would."""
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 
 from p2psync.manifest.entry import Entry, Kind
@@ -12,6 +15,34 @@ def database(tmp_path):
     database = Database(tmp_path / "index.sqlite")
     yield database
     database.close()
+
+
+def readable_by_others(directory):
+    return [path.name for path in directory.glob("index.sqlite*") if path.stat().st_mode & 0o077]
+
+
+def test_nobody_else_may_read_it_from_the_first_moment_on(tmp_path, monkeypatch):
+    def connect(*arguments, **options):
+        connection = make(*arguments, **options)
+        assert readable_by_others(tmp_path) == []
+        return connection
+
+    make = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", connect)
+    with closing(Database(tmp_path / "index.sqlite")) as database:
+        database.set_note("a", b"secret")
+        assert len(list(tmp_path.iterdir())) == 3
+        assert readable_by_others(tmp_path) == []
+
+
+def test_what_others_could_read_they_can_not_any_more(tmp_path):
+    with closing(Database(tmp_path / "index.sqlite")) as of_before:
+        of_before.set_note("a", b"secret")
+        for path in tmp_path.iterdir():
+            path.chmod(0o644)
+        with closing(Database(tmp_path / "index.sqlite")) as database:
+            assert database.note("a") == b"secret"
+            assert readable_by_others(tmp_path) == []
 
 
 @pytest.mark.parametrize("count", [0, 1, 15, 16, 17, 255, 256, 300, 1000])
