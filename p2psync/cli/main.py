@@ -86,10 +86,10 @@ def share(
     peer: Peers = [],
     listen: Listen = ANYWHERE,
     no_lan: NoLan = False,
-    limit_up: LimitUp = "",
-    limit_down: LimitDown = "",
-    limit_peer_up: LimitPeerUp = "",
-    limit_peer_down: LimitPeerDown = "",
+    limit_up: LimitUp = None,
+    limit_down: LimitDown = None,
+    limit_peer_up: LimitPeerUp = None,
+    limit_peer_down: LimitPeerDown = None,
     no_limit_lan: NoLimitLan = False,
     reciprocal: Reciprocal = False,
     sealed: Annotated[bool, typer.Option("--sealed", help="Encrypt blocks at rest (not built yet).")] = False,
@@ -130,10 +130,10 @@ def get(
     peer: Peers = [],
     listen: Listen = ANYWHERE,
     no_lan: NoLan = False,
-    limit_up: LimitUp = "",
-    limit_down: LimitDown = "",
-    limit_peer_up: LimitPeerUp = "",
-    limit_peer_down: LimitPeerDown = "",
+    limit_up: LimitUp = None,
+    limit_down: LimitDown = None,
+    limit_peer_up: LimitPeerUp = None,
+    limit_peer_down: LimitPeerDown = None,
     no_limit_lan: NoLimitLan = False,
     reciprocal: Reciprocal = False,
     timeout: Timeout = GET_TIMEOUT_S,
@@ -178,10 +178,10 @@ def sync(
     peer: Peers = [],
     listen: Listen = ANYWHERE,
     no_lan: NoLan = False,
-    limit_up: LimitUp = "",
-    limit_down: LimitDown = "",
-    limit_peer_up: LimitPeerUp = "",
-    limit_peer_down: LimitPeerDown = "",
+    limit_up: LimitUp = None,
+    limit_down: LimitDown = None,
+    limit_peer_up: LimitPeerUp = None,
+    limit_peer_down: LimitPeerDown = None,
     no_limit_lan: NoLimitLan = False,
     reciprocal: Reciprocal = False,
     timeout: Timeout = None,
@@ -232,10 +232,14 @@ def status(*, directory: Directory, state_dir: AskedStateDir = None, json: Json 
 def limit(
     *,
     directory: Directory,
-    up: Annotated[str, typer.Option("--up", metavar="RATE", help="Bytes a second in all: 10M, 500K, or off.")] = "",
-    down: Annotated[str, typer.Option("--down", metavar="RATE", help="The same for what is received.")] = "",
-    peer_up: Annotated[str, typer.Option("--peer-up", metavar="RATE", help="What each peer is sent.")] = "",
-    peer_down: Annotated[str, typer.Option("--peer-down", metavar="RATE", help="What each peer may send.")] = "",
+    up: Annotated[
+        str | None, typer.Option("--up", metavar="RATE", help="Bytes a second in all: 10M, 500K, or off.")
+    ] = None,
+    down: Annotated[str | None, typer.Option("--down", metavar="RATE", help="The same for what is received.")] = None,
+    peer_up: Annotated[str | None, typer.Option("--peer-up", metavar="RATE", help="What each peer is sent.")] = None,
+    peer_down: Annotated[
+        str | None, typer.Option("--peer-down", metavar="RATE", help="What each peer may send.")
+    ] = None,
     lan: Annotated[
         bool | None, typer.Option("--lan/--no-lan", help="Whether limits hold for peers at private addresses.")
     ] = None,
@@ -244,7 +248,7 @@ def limit(
 ) -> None:
     """Change the limits of a running share, get or sync of DIR, until it ends; without options, show them."""
     given = {"up": up, "down": down, "peer_up": peer_up, "peer_down": peer_down, "lan": lan}
-    changes = {name: value for name, value in given.items() if value not in ("", None)}
+    changes = {name: value for name, value in given.items() if value is not None}
     _ask(directory, state_dir, {"command": "limit", **changes}, as_json=json)
 
 

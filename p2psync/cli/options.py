@@ -63,7 +63,7 @@ First = Annotated[
 ]
 Exact = Annotated[bool, typer.Option("--exact", help="Move files that the folder does not know to .p2psync/versions.")]
 LimitUp = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--limit-up",
         metavar="RATE",
@@ -71,13 +71,13 @@ LimitUp = Annotated[
     ),
 ]
 LimitDown = Annotated[
-    str, typer.Option("--limit-down", metavar="RATE", help="Receive at most so many bytes a second in all.")
+    str | None, typer.Option("--limit-down", metavar="RATE", help="Receive at most so many bytes a second in all.")
 ]
 LimitPeerUp = Annotated[
-    str, typer.Option("--limit-peer-up", metavar="RATE", help="Send each peer at most so many bytes a second.")
+    str | None, typer.Option("--limit-peer-up", metavar="RATE", help="Send each peer at most so many bytes a second.")
 ]
 LimitPeerDown = Annotated[
-    str,
+    str | None,
     typer.Option("--limit-peer-down", metavar="RATE", help="Receive at most so many bytes a second from each peer."),
 ]
 NoLimitLan = Annotated[
@@ -124,8 +124,10 @@ def read_network(
     )
 
 
-def read_limits(up: str, down: str, peer_up: str, peer_down: str, *, lan: bool) -> "LimitOptions":
-    """Read the options about limits; empty ones are left out.
+def read_limits(
+    up: str | None, down: str | None, peer_up: str | None, peer_down: str | None, *, lan: bool
+) -> "LimitOptions":
+    """Read the options about limits; None is one that was not given.
 
     Raises:
         ConfigError: One is no rate or time table.
@@ -133,8 +135,8 @@ def read_limits(up: str, down: str, peer_up: str, peer_down: str, *, lan: bool) 
     from p2psync.node.limits import LimitOptions
     from p2psync.node.timetable import UNLIMITED, parse_timetable
 
-    def table(option: str, text: str) -> "Timetable":
-        return parse_timetable(text, option=option) if text else UNLIMITED
+    def table(option: str, text: str | None) -> "Timetable":
+        return UNLIMITED if text is None else parse_timetable(text, option=option)
 
     return LimitOptions(
         up=table("--limit-up", up),

@@ -26,10 +26,10 @@ def test_a_limit_holds_from_one_program_to_another(tmp_path, sharer, getter):
     assert differences(tmp_path / "a", tmp_path / "b") == []
 
 
-@pytest.mark.parametrize("limit", ["10Mbit", "fast", "mon-fri 9-18", "5K"])
+@pytest.mark.parametrize("limit", ["10Mbit", "fast", "mon-fri 9-18", "5K", ""])
 def test_what_is_no_limit_is_refused_in_a_sentence(tmp_path, limit):
     (tmp_path / "a").mkdir()
-    told = ask("share", tmp_path / "a", "--limit-up", limit)
+    told = ask("share", tmp_path / "a", "--limit-up", limit, timeout_s=10)
     assert told.returncode == 2
     assert "--limit-up" in told.stderr
     assert "Traceback" not in told.stderr
