@@ -1,5 +1,6 @@
 """Options that several commands share, and how they are read."""
 
+import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,6 +23,12 @@ def _read_path(text: str) -> Path:
     if not text:  # which Path takes for the current directory: a variable that is not set would share that
         raise typer.BadParameter("it is empty; the current directory is '.'")
     return Path(text)
+
+
+def _refuse_nan(seconds: float | None) -> float | None:
+    if seconds is not None and math.isnan(seconds):  # which is not below the least time: nothing would ever exceed it
+        raise typer.BadParameter("nan is no number of seconds")
+    return seconds
 
 
 # Whether a folder can be used is found out when it is: we say it better, and with the right exit code.
@@ -97,7 +104,9 @@ MaxMemory = Annotated[
 ]
 Timeout = Annotated[
     float | None,
-    typer.Option("--timeout", metavar="S", min=0.1, help="Give up when nothing has come for S seconds."),
+    typer.Option(
+        "--timeout", metavar="S", min=0.1, callback=_refuse_nan, help="Give up when nothing has come for S seconds."
+    ),
 ]
 
 ANYWHERE = "0.0.0.0:0"

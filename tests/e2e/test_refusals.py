@@ -303,6 +303,14 @@ def test_what_stands_where_the_state_belongs_is_named_and_kept(ready, tmp_path, 
     assert (tmp_path / "b" / place).read_bytes() == b"precious"
 
 
+@pytest.mark.parametrize("command", ["get", "sync"])
+@pytest.mark.parametrize("seconds", ["nan", "-1"])
+def test_a_timeout_that_would_never_or_always_have_passed_is_refused(ready, tmp_path, command, seconds):
+    done = ask(command, ready["link"], tmp_path / "b", "--timeout", seconds, "--json", *LOOPBACK, timeout_s=10)
+    assert_refused(done, 2)
+    assert "--timeout" in done.stdout
+
+
 @pytest.mark.parametrize("where", ["as the link says", "nowhere"])
 def test_nobody_reachable_exits_3_after_the_time_given(ready, tmp_path, where):
     link = ready["link"] if where == "as the link says" else code_of(ready["link"])
