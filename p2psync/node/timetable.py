@@ -15,7 +15,9 @@ LOWEST_RATE = 10_000
 """Bytes a second. Below it peers take us for dead, as a few of them share it."""
 NO_LIMIT = "off"
 
-_RATE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)([kKmMgG]?)(i?)B?(?:/s)?")
+_NUMBER = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)")
+_UNIT = re.compile(r"([kKmMgG]?)(i?)B?(?:/s)?")
+_RATE = re.compile(_NUMBER.pattern + _UNIT.pattern)
 _DAY_SPAN = re.compile(r"([a-z]{3})(?:-([a-z]{3}))?")
 _HOUR_SPAN = re.compile(r"([0-9]{1,2})(?::([0-9]{2}))?-([0-9]{1,2})(?::([0-9]{2}))?")
 
@@ -102,6 +104,8 @@ def _parse_row(words: list[str]) -> tuple[TimeSpan, float | None]:
     if not words:
         raise ConfigError("a rate is missing")
     *times, rate = words
+    if times and _UNIT.fullmatch(rate) and _NUMBER.fullmatch(times[-1]):  # a rate with a space: hours have a dash
+        rate = times.pop() + rate
     span = TimeSpan()
     if times and not times[0][0].isdigit():
         span = TimeSpan(_parse_days(times.pop(0)))

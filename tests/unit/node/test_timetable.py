@@ -76,6 +76,10 @@ def test_bits_are_refused_with_a_word_on_bytes():
         ("20-24 3M", "thu 23:59", 3e6),
         ("daily 0-24 3M", "thu 12", 3e6),
         ("mon 1M, mon-tue 2M, 3M", "mon 1", 1e6),
+        ("10 M", "sun 3", 10e6),
+        ("1.5 MB/s", "sun 3", 1.5e6),
+        ("mon 9-18 2 MiB, 10000 B", "mon 9", 2 << 20),
+        ("mon 9-18 2 MiB, 10000 B", "mon 8", 10e3),
     ],
 )
 def test_the_first_time_that_fits_holds(table, when, value):
@@ -105,6 +109,9 @@ def test_the_first_time_that_fits_holds(table, when, value):
         "10M, mon 2M",
         "2M 10M",
         "mon;tue 2M",
+        "9-18 M",
+        "mon 9 10 M",
+        "10M M",
     ],
 )
 def test_what_is_no_timetable_is_refused_by_its_option(table):
