@@ -96,7 +96,9 @@ def parse_rate(text: str) -> float | None:
     unit = match[2].lower()
     rate = float(match[1]) * (_BINARY_UNITS[unit] if match[3] else _UNITS[unit])
     if rate < LOWEST_RATE:
-        raise ConfigError(f"{text!r} is below the lowest limit, {LOWEST_RATE // 1000}K (bytes a second)")
+        raise ConfigError(
+            f"{text!r} is below the lowest limit, {LOWEST_RATE // 1000}K (bytes a second); '{NO_LIMIT}' is no limit"
+        )
     return rate
 
 

@@ -50,6 +50,11 @@ def test_bits_are_refused_with_a_word_on_bytes():
         parse_rate("80Mbit")
 
 
+def test_who_wants_no_limit_and_writes_none_is_told_its_word():
+    with pytest.raises(ConfigError, match="'off'"):
+        parse_rate("0")
+
+
 @pytest.mark.parametrize(
     ("table", "when", "value"),
     [
