@@ -8,7 +8,9 @@ shown: UTF-8, and whatever of a folder's name cannot be shown is replaced.
 import base64
 import binascii
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from blake3 import blake3
@@ -27,6 +29,7 @@ _KEY_BYTES = {
 }
 
 TrackerTiers = tuple[tuple[str, ...], ...]
+_Hint = TypeVar("_Hint")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +70,20 @@ def parse_link(text: str) -> ShareLink:
         if key == "name":
             name = _shown(value)
         elif key == "tr":
-            trackers.append(parse_tier(value))
+            trackers.append(_read_hint(parse_tier, value))
         elif key == "peer":
-            peers.append(parse_address(value))
+            peers.append(_read_hint(parse_address, value))
         else:
             raise ConfigError(f"the link has an unknown part {key!r}: copy it again, or update p2psync")
     return ShareLink(keys, name, tuple(trackers), tuple(peers))
+
+
+def _read_hint(parse: Callable[[str], _Hint], value: str) -> _Hint:
+    """Read a part of a link; an error says that it is the link's, and not an option's."""
+    try:
+        return parse(value)
+    except ConfigError as error:
+        raise ConfigError(f"the link may be cut off, copy the whole link again: {error}") from None
 
 
 def parse_tier(text: str) -> tuple[str, ...]:

@@ -173,6 +173,22 @@ def test_a_bad_peer_in_a_link_is_refused(peer):
         parse_link(f"{WRITE}?peer={peer}")
 
 
+def outcome(text: str) -> str:
+    """Say what is wrong with a link, or nothing."""
+    try:
+        parse_link(text)
+    except ConfigError as error:
+        return str(error)
+    return ""
+
+
+def test_a_link_that_is_cut_off_anywhere_is_to_be_copied_again_or_lacks_only_hints():
+    hints = "?name=a&tr=http://t.example:80/announce,udp://u.example:1&peer=192.0.2.1:4000&peer=[2001:db8::1]:4"
+    told = {outcome(WRITE + hints[:end]) for end in range(len(hints))} | {outcome(WRITE[:-1])}
+    assert [sentence for sentence in told - {""} if "the link" not in sentence or "copy" not in sentence] == []
+    assert len(told) > 10
+
+
 def test_a_name_that_would_steer_the_terminal_is_made_harmless():
     assert parse_link(WRITE + "?name=a%1b[2J%0ab%7f%c2%9b").name == "a\ufffd[2J\ufffdb\ufffd\ufffd"
 
