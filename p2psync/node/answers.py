@@ -81,7 +81,7 @@ class FolderAnswers:
 
     async def _first(self, question: Question) -> Answer:
         if self._ask is None:
-            raise ConfigError("this process shares the folder: all of it is here")
+            raise ConfigError("this process shares the folder, and fetches nothing: what there is of it is here")
         path, offset, count = question.get("path"), question.get("from", 0), question.get("bytes")
         if not isinstance(path, str) or not isinstance(offset, int) or not isinstance(count, int | None):
             raise ConfigError("a path is asked for by its name, and by numbers of bytes")
