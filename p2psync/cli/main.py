@@ -371,7 +371,19 @@ def _run_app(*, as_json: bool) -> int:
         from p2psync.cli.run import tell_error
 
         code = tell_error(StoreError(str(error)), as_json=as_json)
+    except OSError as error:
+        if "--install-completion" not in sys.argv[1:]:  # which is typer's; of our own, all but a bug is told by now
+            raise
+        code = _tell_not_installed(error, as_json=as_json)
     return code
+
+
+def _tell_not_installed(error: OSError, *, as_json: bool) -> int:
+    from p2psync.cli.run import tell_error
+
+    reason = f"{error.strerror}: {error.filename!r}"
+    sentence = f"the completion cannot be installed ({reason}): --show-completion prints it for a place of your choice"
+    return tell_error(StoreError(sentence), as_json=as_json)
 
 
 def _tell_usage(error: Exception, *, as_json: bool) -> int:

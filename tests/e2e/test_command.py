@@ -147,6 +147,14 @@ def test_whoever_has_ctrl_c_ignored_is_not_interrupted_while_the_program_is_load
     assert (running.returncode, result != "") == (0, True)
 
 
+def test_a_completion_that_cannot_be_installed_is_a_sentence(monkeypatch):
+    monkeypatch.setenv("HOME", "/proc")
+    code, told = redirected("| cat", "--install-completion")  # with a pipe there is a shell above it, to be found out
+    assert code == 5
+    assert told.startswith("error: the completion cannot be installed (No such file or directory: '/proc/.bashrc')")
+    assert redirected("| grep p2psync", "--show-completion") == (0, "")
+
+
 @pytest.mark.parametrize("project", ["p2psync", "tracker"])
 def test_the_installed_command_is_the_same_program(project):
     scripts = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]["scripts"]
