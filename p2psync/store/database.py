@@ -23,6 +23,8 @@ _ROWS_A_STATEMENT = (256, 16)
 _LITTLE_ROOM_BYTES = 1 << 20
 _SUFFIXES = ("", "-wal", "-shm")
 """Of the files that SQLite keeps for one database."""
+_LONGEST_PATH_BYTES = 504
+"""SQLite keeps 512 for a path, with what it adds for a journal."""
 _DAMAGE = (sqlite3.DatabaseError, sqlite3.IntegrityError, sqlite3.InternalError)
 """What SQLite says of a damaged file. A row that cannot be where its index says is one: ours break no constraint."""
 
@@ -35,9 +37,14 @@ class Database:
 
         Raises:
             DamagedError: It is damaged, or of another schema.
-            StoreError: The disk is full, or it cannot be opened.
+            StoreError: The disk is full, its path is too long, or it cannot be opened.
         """
         self._lock = threading.RLock()
+        if (length := len(os.fsencode(os.path.realpath(path)))) > _LONGEST_PATH_BYTES:
+            raise StoreError(
+                f"the path of the folder's index has {length} bytes, and SQLite opens {_LONGEST_PATH_BYTES} at most: "
+                "use a folder with a shorter path"
+            )
         try:
             _keep_private(path)
         except OSError as error:

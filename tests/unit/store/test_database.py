@@ -5,6 +5,7 @@ from contextlib import closing
 
 import pytest
 
+from p2psync.errors import StoreError
 from p2psync.manifest.entry import Entry, Kind
 from p2psync.store.database import Database
 from p2psync.store.folder_state import FolderState
@@ -43,6 +44,20 @@ def test_what_others_could_read_they_can_not_any_more(tmp_path):
         with closing(Database(tmp_path / "index.sqlite")) as database:
             assert database.note("a") == b"secret"
             assert readable_by_others(tmp_path) == []
+
+
+def test_a_path_too_long_for_sqlite_is_said_and_the_longest_works(tmp_path):
+    def below(length):
+        path = tmp_path
+        while (missing := length - len(str(path / "index.sqlite")) - 1) > 0:
+            path = path / ("d" * min(missing, 100 if missing > 101 else missing))
+        path.mkdir(parents=True, exist_ok=True)
+        return path / "index.sqlite"
+
+    assert len(str(below(504))) == 504
+    Database(below(504)).close()
+    with pytest.raises(StoreError, match="shorter path"):
+        Database(below(505))
 
 
 @pytest.mark.parametrize("count", [0, 1, 15, 16, 17, 255, 256, 300, 1000])
