@@ -216,19 +216,19 @@ def sync(
         _run(lambda emit: follow(options, emit), as_json=json, background=background)
 
 
-@app.command()
+@app.command(short_help="Show whom a running command is linked with.")
 def peers(*, directory: Directory, state_dir: AskedStateDir = None, json: Json = False) -> None:
     """Show whom a running share, get or sync of DIR is linked with, and what each has, gives and takes."""
     _ask(directory, state_dir, {"command": "peers"}, as_json=json)
 
 
-@app.command()
+@app.command(short_help="Show how far a running command is.")
 def status(*, directory: Directory, state_dir: AskedStateDir = None, json: Json = False) -> None:
     """Show how far a running share, get or sync of DIR is, and what it waits for."""
     _ask(directory, state_dir, {"command": "status"}, as_json=json)
 
 
-@app.command()
+@app.command(short_help="Change or show a running command's limits.")
 def limit(
     *,
     directory: Directory,
@@ -252,7 +252,7 @@ def limit(
     _ask(directory, state_dir, {"command": "limit", **changes}, as_json=json)
 
 
-@app.command()
+@app.command(short_help="Have a running get or sync fetch a path first.")
 def first(
     *,
     directory: Directory,

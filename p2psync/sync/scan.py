@@ -229,7 +229,7 @@ class _Scan:
         for name, item in found:
             if name == STATE_DIRECTORY:
                 if directory:
-                    self._problem(join_path(directory, name), "holds the keys of a folder shared by itself: left out")
+                    self._problem(join_path(directory, name), "holds the keys of another folder: left out")
                 continue
             row = known.pop(name, None)
             before = row[0] if row else UNSETTLED

@@ -67,6 +67,10 @@ def test_help_names_what_there_is(command, words):
     assert [word for word in words if word not in done.stdout] == []
 
 
+def test_the_help_describes_every_command_in_a_whole_sentence():
+    assert "..." not in ask("--help").stdout.partition("Commands:")[2]
+
+
 def test_commands_are_the_same_as_modules_and_as_programs():
     for name, module in (("p2psync", "p2psync"), ("p2psync-tracker", "tracker")):
         with Program(Path(sys.executable).parent / name, "--version") as program:
