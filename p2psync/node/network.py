@@ -4,6 +4,7 @@ import random
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 import trio
 
@@ -79,6 +80,12 @@ class Ports:
     def reachable(self) -> list[PeerAddress]:
         """Where others reach us."""
         return reachable_addresses(self.listeners)
+
+    @property
+    def is_cut_off(self) -> bool:
+        """We listen to all, and there is no network over which any other machine could reach us now."""
+        listens_to_all = ip_address(self.listen.host).is_unspecified
+        return listens_to_all and all(ip_address(address.host).is_loopback for address in self.reachable)
 
     @property
     def own_trackers(self) -> TrackerTiers:

@@ -233,6 +233,14 @@ def lone_hosts():
 EVERYWHERE = ("--listen", "0.0.0.0:0")
 
 
+def test_a_link_that_no_other_machine_can_use_is_said_to_be_one(folder, lone_hosts, hosts):
+    for host, is_said in ((lone_hosts[0], True), (hosts[0], False)):
+        with share(folder, *EVERYWHERE, prefix=host.prefix) as sharer:
+            sharer.wait_event("ready")
+            notes = [event["message"] for event in sharer.events if event["event"] == "note"]
+            assert any("on no network" in note for note in notes) == is_said
+
+
 def test_a_network_that_comes_up_later_is_looked_at_within_two_seconds(folder, tmp_path, lone_hosts):
     one, other, _ = lone_hosts
     with share(folder, *EVERYWHERE, prefix=one.prefix) as sharer:
