@@ -348,6 +348,21 @@ async def test_what_the_user_puts_in_the_way_while_files_are_being_fetched_is_ke
             assert b"mine" in b.moved_aside()
 
 
+@pytest.mark.parametrize("exact", [False, True])
+async def test_what_the_user_changes_while_files_are_being_fetched_is_not_removed(tmp_path, exact):
+    with sharing(tmp_path / "a") as a, following(tmp_path / "b", a.swarm) as b:
+        (a.root / "old").write_bytes(b"what was shared")
+        a.publish()
+        await b.get()
+        (a.root / "old").unlink()
+        (a.root / "new").write_bytes(b"what is shared")
+        a.publish()
+        b.before_write = lambda block: (b.root / "old").write_bytes(b"mine")
+        matched = await b.get(exact=exact)
+        assert matched.additions == (() if exact else (b"old",))
+        assert {*contents(b.root).values()} | b.moved_aside() == {b"what is shared", b"mine"}
+
+
 async def test_the_room_of_a_large_file_that_is_replaced_is_given_back(tmp_path):
     with sharing(tmp_path / "a") as a, following(tmp_path / "b", a.swarm) as b:
         for content in (b"before", b"after"):
