@@ -30,7 +30,7 @@ DEVICE = DeviceId(b"device of the tests, 32 bytes...")
 class Sharer:
     """A folder that is published step by step, as `Publisher` does in its loop."""
 
-    def __init__(self, root: Path, state: Path | None = None) -> None:
+    def __init__(self, root: Path, state: Path | None = None, device: DeviceId = DEVICE) -> None:
         root.mkdir(exist_ok=True)
         self.root = root
         self.folder = FolderState.open(root, state, create=False)
@@ -39,11 +39,12 @@ class Sharer:
         self.report = ScanReport()
         self.on_checkpoint: Callable[[], None] = lambda: None
         self.wait_descriptor: Callable[[], None] | None = None
-        self._writer = HeadWriter(self.folder, KEYS, DEVICE, self.newest)
+        self._device = device
+        self._writer = HeadWriter(self.folder, KEYS, device, self.newest)
 
     def scan(self, only: Collection[bytes] | None = None) -> ScanReport:
-        prefix = DEVICE[:DEVICE_PREFIX_BYTES]
-        count = bump(self.newest.head.version if self.newest.head else {}, DEVICE)[prefix]
+        prefix = self._device[:DEVICE_PREFIX_BYTES]
+        count = bump(self.newest.head.version if self.newest.head else {}, self._device)[prefix]
         policy = ScanPolicy(
             gear_seed=KEYS.gear_seed,
             version_of=lambda before: encode_version(parse_version(before) | {prefix: count}),
@@ -165,8 +166,8 @@ def only_error():
 
 
 @contextmanager
-def sharing(root: Path, state: Path | None = None):
-    sharer = Sharer(root, state)
+def sharing(root: Path, state: Path | None = None, device: DeviceId = DEVICE):
+    sharer = Sharer(root, state, device)
     try:
         yield sharer
     finally:

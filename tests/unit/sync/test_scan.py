@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from p2psync.errors import StoreError
+from p2psync.ids import DeviceId
 from p2psync.manifest.entry import Entry, Kind
 from p2psync.manifest.version import parse_version
 from p2psync.sync.record import MOST_TOMBSTONES
@@ -144,6 +145,22 @@ def test_versions_count_the_heads_that_changed_a_path_through_deletion_and_retur
     (a.root / "file").write_bytes(b"1")
     published = a.publish()
     assert (version(a, b"file"), published.head.seq, published.head.version) == (4, 4, {PREFIX: 4})
+
+
+def test_a_change_keeps_what_other_devices_counted_before_it(tmp_path):
+    with sharing(tmp_path / "a") as a:
+        for name in ("changes", "goes", "stays"):
+            (a.root / name).write_bytes(b"1")
+        a.publish()
+    other = DeviceId(b"another device, which goes on...")
+    with sharing(tmp_path / "a", device=other) as a:
+        (a.root / "changes").write_bytes(b"22")
+        (a.root / "goes").unlink()
+        (a.root / "comes").write_bytes(b"1")
+        a.publish()
+        both, theirs, ours = {PREFIX: 1, other[:8]: 1}, {PREFIX: 1}, {other[:8]: 1}
+        versions = {path: parse_version(entry.version) for path, entry in entries(a).items()}
+        assert versions == {b"changes": both, b"goes": both, b"stays": theirs, b"comes": ours}
 
 
 def test_a_tree_that_is_deleted_leaves_a_tombstone_for_each_path(a):
