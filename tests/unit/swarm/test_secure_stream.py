@@ -292,6 +292,20 @@ async def test_an_abrupt_end_is_zero_bytes_too():
     assert [await server.receive_into(buffer) for _ in range(3)] == [10, 0, 0]
 
 
+async def test_a_transport_that_breaks_is_at_its_end_too():
+    client_end, server_end = memory_stream_pair()
+    client, server = await connected((client_end, server_end))
+
+    async def break_down():
+        raise trio.BrokenResourceError
+
+    await client.send_all([b"last words"])
+    buffer = memoryview(bytearray(100))
+    assert await server.receive_into(buffer) == 10
+    server_end.receive_stream.receive_some_hook = break_down
+    assert [await server.receive_into(buffer) for _ in range(2)] == [0, 0]
+
+
 async def test_a_goodbye_ends_the_stream_though_the_transport_stays_open():
     transports = memory_stream_pair()
     transports[0].aclose = trio.lowlevel.checkpoint
