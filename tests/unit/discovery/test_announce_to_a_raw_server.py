@@ -21,7 +21,9 @@ from p2psync.ids import InfoHash, PeerAddress, PeerId
 from p2psync.wire.announce import Announce, Event, TrackerRefusalError
 from p2psync.wire.tracker_http import MAX_ANSWER_BYTES, parse_announce_query
 
-ANNOUNCE = Announce(InfoHash(b"\xff" * 20), PeerId(b"p" * 20), 6881, left=5, event=Event.STARTED, key=7)
+ANNOUNCE = Announce(
+    InfoHash(b"\xff" * 20), PeerId(b"p" * 20), 6881, 3, 4, 5, Event.STARTED, numwant=9, key=7, no_peer_id=True
+)
 BODY = b"d8:intervali60e5:peers6:\x7f\0\0\1\0\1e"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n%b\r\n%x\r\n%b\r\n0\r\n\r\n" % (
     BODY[:5],
@@ -75,7 +77,7 @@ async def test_the_query_says_what_we_meant():
     line, *headers = asked[0].split(b"\r\n")
     target = line.split()[1]
     assert target.startswith(b"/announce?passkey=x&info_hash=%FF")
-    assert parse_announce_query(target.partition(b"?")[2])[:4] == ANNOUNCE[:4]
+    assert parse_announce_query(target.partition(b"?")[2]) == ANNOUNCE
     assert b"trackerid=id%26" in target
     assert {b"Host: " + url.split("/")[2].encode(), b"Connection: close"} <= set(headers)
 
