@@ -10,6 +10,7 @@ from p2psync.manifest.entry import Entry, Kind
 from p2psync.store.folder_state import FolderState
 from p2psync.store.resume import holds_sample
 from p2psync.store.staging import _set_looks
+from tests.meddler import before_opening
 
 BLOCKS = [b"first" * 1000, b"second" * 1000, b"third" * 1000]
 ENTRY = Entry(
@@ -55,6 +56,19 @@ def test_what_is_unfinished_is_told_until_it_has_all_its_blocks(tmp_path):
         folder.staging.await_block(block_id(block), file, slot)
         folder.staging.write(block_id(block), block)
     assert folder.staging.unfinished() == []
+    folder.close()
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_what_is_abandoned_while_its_last_block_is_being_written_is_not_finished_by_it(tmp_path, count):
+    folder = FolderState.open(tmp_path, create=False)
+    (file,) = folder.staging.begin([ENTRY._replace(ids=ENTRY.ids[: 32 * count], lengths=ENTRY.lengths[: 4 * count])])
+    for slot, block in enumerate(BLOCKS[:count]):
+        if slot == count - 1:
+            before_opening(file.name, lambda: folder.staging.abandon(lambda key, ids: True))
+        folder.staging.await_block(block_id(block), file, slot)
+        folder.staging.write(block_id(block), block)
+    assert folder.staging.take_finished(1) == []
     folder.close()
 
 

@@ -4,7 +4,6 @@ import gc
 import os
 import shutil
 import socket
-import sys
 import tracemalloc
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from p2psync.ids import DeviceId
 from p2psync.manifest.entry import Entry, Kind
 from p2psync.manifest.version import parse_version
 from p2psync.sync.record import MOST_TOMBSTONES
+from tests.meddler import before_opening
 from tests.unit.sync.folders import DEVICE, following, sharing, tree
 
 PREFIX = DEVICE[:8]
@@ -26,25 +26,6 @@ def entries(sharer) -> dict[bytes, Entry]:
 
 def version(sharer, path: bytes) -> int:
     return parse_version(entries(sharer)[path].version)[PREFIX]
-
-
-class Meddler:
-    """Changes the folder just before a system call of the scan; Python announces them (audit events, PEP 578)."""
-
-    _act = None
-
-    @classmethod
-    def before_opening(cls, name: str, act) -> None:
-        cls._act = (name, act)
-
-    @classmethod
-    def hear(cls, event, arguments):
-        if cls._act and event == "open" and arguments[0] == os.fsencode(cls._act[0]):
-            (_, act), cls._act = cls._act, None
-            act()
-
-
-sys.addaudithook(Meddler.hear)
 
 
 @pytest.fixture
@@ -285,7 +266,7 @@ def test_what_takes_a_files_place_just_before_it_is_read_is_no_file(kind, a):
         elif kind == "link":
             path.symlink_to("/etc/hostname")
 
-    Meddler.before_opening("file", replace)
+    before_opening("file", replace)
     a.publish()
     assert b"file" not in entries(a)
     a.publish()
@@ -301,7 +282,7 @@ def test_a_directory_that_goes_just_before_it_is_opened_takes_nothing_else_along
     a.publish()
     (a.root / "D" / name).mkdir()
     (a.root / "D/new").write_bytes(b"new")
-    Meddler.before_opening(name, (a.root / "D" / name).rmdir)
+    before_opening(name, (a.root / "D" / name).rmdir)
     a.publish(only=only)
     found = {path for path, entry in entries(a).items() if entry.kind is not Kind.TOMBSTONE}
     assert found == {b"D", b"D/file", b"D/new", b"build", b"build/file"}
