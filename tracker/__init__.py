@@ -1,1 +1,4 @@
-"""A BitTorrent tracker as a service of its own; shares only byte formats, ids, metrics and errors with p2psync."""
+"""A BitTorrent tracker as a service of its own.
+
+It shares with p2psync only byte formats, ids, metrics, errors, and how a command words, prints and is interrupted.
+"""
