@@ -3,6 +3,9 @@
 import re
 from importlib.resources import files
 
+from trio.testing import wait_all_tasks_blocked
+
+from p2psync.node.control import serve_control
 from p2psync.node.identity import own_folder
 from p2psync.store.database import Database
 from p2psync.store.folder_state import FolderState
@@ -31,17 +34,23 @@ def test_every_table_and_column_is_described(tmp_path):
     database.close()
 
 
-def test_every_file_of_the_state_directory_is_described(tmp_path):
+async def nobody_asks(question):
+    raise AssertionError(question)
+
+
+async def test_every_file_of_the_state_directory_is_described(tmp_path, nursery):
     folder = FolderState.open(tmp_path, create=False)
     own_folder(folder.directory)
+    nursery.start_soon(serve_control, folder.directory, nobody_asks, print)
+    await wait_all_tasks_blocked()
     described = re.search(r"^\| name \|.*?\n\n", DOCUMENT, re.M | re.S).group()
     assert {path.name.removeprefix("index.sqlite") for path in folder.directory.iterdir()} - {""} == {
-        "link", "device.key", "lock", "staging", "-wal", "-shm",
+        "link", "device.key", "lock", "control", "staging", "-wal", "-shm",
     }  # fmt: skip
     for path in folder.directory.iterdir():
-        assert path.name in described or path.name.removeprefix("index.sqlite") in described
-    assert (folder.directory / "link").stat().st_mode & 0o777 == 0o600
-    assert (folder.directory / "device.key").stat().st_mode & 0o777 == 0o600
+        assert f"`{path.name}" in described or path.name.removeprefix("index.sqlite") in described
+    for name in ("link", "device.key", "control"):
+        assert (folder.directory / name).stat().st_mode & 0o777 == 0o600
     assert len((folder.directory / "device.key").read_bytes()) == 32
     folder.close()
 
