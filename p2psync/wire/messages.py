@@ -205,8 +205,6 @@ class Farewell:
     """Too many links."""
     PROTOCOL = b"protocol"
     """You broke the protocol."""
-    STALLED = b"stalled"
-    """You owe blocks and send none."""
 
 
 @dataclass(frozen=True, slots=True)
