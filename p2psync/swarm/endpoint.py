@@ -84,10 +84,6 @@ class Endpoint:
             raise LocalProtocolError("this folder is already served here")
         self._memberships[membership.keys.sni] = membership
 
-    def leave(self, membership: Membership) -> None:
-        """Take in no more members of this folder; its open connections are left to whoever accepted them."""
-        del self._memberships[membership.keys.sni]
-
     async def serve(
         self,
         listeners: Sequence[trio.abc.Listener[trio.abc.Stream]],

@@ -118,10 +118,9 @@ async def test_a_connection_is_closed_when_its_handler_returns(nursery):
     assert [await hear(stream), await hear(stream)] == [b"welcome", b""]
 
 
-async def test_a_folder_that_was_left_is_not_shared_any_more_and_the_dialler_hangs_up(nursery):
-    endpoint, listener, membership = Endpoint(), MemoryListener(), member()
-    endpoint.join(membership)
-    endpoint.leave(membership)
+async def test_who_dials_where_only_another_folder_is_shared_is_told_so_and_hangs_up(nursery):
+    endpoint, listener = Endpoint(), MemoryListener()
+    endpoint.join(member(THERE, accept=refuse))
     await nursery.start(endpoint.serve, [listener])
     opened = []
 
