@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import bencodepy
 
-from p2psync.errors import P2PSyncError, RemoteProtocolError
+from p2psync.errors import RemoteProtocolError
 
 Value: TypeAlias = "int | bytes | list[Value] | dict[bytes, Value]"
 
@@ -40,16 +40,15 @@ def encode(value: Any) -> bytes:  # noqa: ANN401 - nested literals of ints, byte
     return encoded
 
 
-def decode(data: bytes, *, canonical: bool = True, blame: type[P2PSyncError] = RemoteProtocolError) -> Value:
+def decode(data: bytes, *, canonical: bool = True) -> Value:
     """Decode one value that fills `data` exactly.
 
     Args:
         data: A stranger's bytes.
         canonical: False for the formats of others, whose keys come unsorted.
-        blame: The family of the error.
 
     Raises:
-        P2PSyncError: Of the family `blame`, if `data` is no bencode, or not the only encoding of its value.
+        RemoteProtocolError: `data` is no bencode, or not the only encoding of its value.
     """
     try:
         value: Value = _DECODER.decode(data)
@@ -57,19 +56,18 @@ def decode(data: bytes, *, canonical: bool = True, blame: type[P2PSyncError] = R
     except (bencodepy.BencodeDecodeError, ValueError, KeyError, IndexError, TypeError, RecursionError):
         accepted = False
     if not accepted:
-        raise blame(f"{len(data)} bytes that are not {'canonical ' if canonical else ''}bencode")
+        raise RemoteProtocolError(f"{len(data)} bytes that are not {'canonical ' if canonical else ''}bencode")
     return value
 
 
 class Fields:
     """Typed access to a decoded dictionary; every miss is the fault of whoever sent it."""
 
-    def __init__(self, value: Value, *, of: str, blame: type[P2PSyncError] = RemoteProtocolError) -> None:
+    def __init__(self, value: Value, *, of: str) -> None:
         """Take `value`, which must be a dictionary; `of` names it in errors."""
         self._of = of
-        self._blame = blame
         if not isinstance(value, Mapping):
-            raise blame(f"{of} is not a dictionary")
+            raise RemoteProtocolError(f"{of} is not a dictionary")
         self._fields = value
 
     def number(self, key: bytes, *, low: int = 0, high: int = 2**63 - 1, default: int | None = None) -> int:
@@ -113,9 +111,7 @@ class Fields:
 
     def dictionary(self, key: bytes) -> "Fields":
         """Return a dictionary in this one, to be read likewise."""
-        return Fields(
-            self._fields.get(key, b""), of=f"{key.decode('ascii', 'backslashreplace')} of {self._of}", blame=self._blame
-        )
+        return Fields(self._fields.get(key, b""), of=f"{key.decode('ascii', 'backslashreplace')} of {self._of}")
 
     def refuse_others(self, known: Collection[bytes]) -> None:
         """Refuse keys that are not `known`: what they mean cannot be guessed."""
@@ -126,6 +122,6 @@ class Fields:
     def __contains__(self, key: bytes) -> bool:
         return key in self._fields
 
-    def _refusal(self, key: bytes, what: str) -> P2PSyncError:
+    def _refusal(self, key: bytes, what: str) -> RemoteProtocolError:
         shown = key[:_SHOWN_KEY_BYTES].decode("ascii", "backslashreplace")
-        return self._blame(f"{self._of}: {shown} {what}")
+        return RemoteProtocolError(f"{self._of}: {shown} {what}")

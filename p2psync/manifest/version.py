@@ -5,7 +5,7 @@ Packed as 16 bytes a device, ascending: the first 8 bytes of the device id, then
 
 import struct
 
-from p2psync.errors import P2PSyncError, RemoteProtocolError
+from p2psync.errors import RemoteProtocolError
 from p2psync.ids import DeviceId
 
 DEVICE_PREFIX_BYTES = 8
@@ -15,17 +15,17 @@ VERSION_ITEM_BYTES = _ITEM.size
 VersionVector = dict[bytes, int]
 
 
-def parse_version(packed: bytes, *, blame: type[P2PSyncError] = RemoteProtocolError) -> VersionVector:
+def parse_version(packed: bytes) -> VersionVector:
     """Read a packed version vector.
 
     Raises:
-        P2PSyncError: Of the family `blame`: not a whole number of items, not ascending, or a counter of zero.
+        RemoteProtocolError: It is not a whole number of items, not ascending, or has a counter of zero.
     """
     if len(packed) % _ITEM.size:
-        raise blame(f"a version vector of {len(packed)} bytes")
+        raise RemoteProtocolError(f"a version vector of {len(packed)} bytes")
     version = dict(_ITEM.iter_unpack(packed))
     if encode_version(version) != packed or not all(version.values()):
-        raise blame("a version vector that is not in its one canonical form")
+        raise RemoteProtocolError("a version vector that is not in its one canonical form")
     return version
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from p2psync import bencoding
-from p2psync.errors import ConfigError, RemoteProtocolError
+from p2psync.errors import RemoteProtocolError
 
 CANONICAL = [
     (b"i0e", 0),
@@ -111,15 +111,6 @@ def test_an_integer_of_a_million_digits_is_refused():
 def test_a_length_of_a_million_digits_is_refused():
     with pytest.raises(RemoteProtocolError):
         bencoding.decode(b"9" * 1_000_000 + b":")
-
-
-def test_the_blame_is_the_callers_to_choose():
-    with pytest.raises(ConfigError):
-        bencoding.decode(b"x", blame=ConfigError)
-    with pytest.raises(ConfigError):
-        bencoding.Fields(0, of="thing", blame=ConfigError)
-    with pytest.raises(ConfigError):
-        bencoding.Fields({}, of="thing", blame=ConfigError).number(b"n")
 
 
 def fields(**values):
