@@ -95,13 +95,6 @@ class Fields:
             raise self._refusal(key, "must be a list")
         return value
 
-    def mapping(self, key: bytes) -> Value:
-        """Return a dictionary, for `Fields` to take in turn."""
-        value = self._fields.get(key)
-        if not isinstance(value, Mapping):
-            raise self._refusal(key, "must be a dictionary")
-        return value
-
     def octet_strings(self, key: bytes, *, default: list[bytes] | None = None) -> list[bytes]:
         """Return a list of byte strings."""
         value = self._fields.get(key, default)
@@ -111,7 +104,10 @@ class Fields:
 
     def dictionary(self, key: bytes) -> "Fields":
         """Return a dictionary in this one, to be read likewise."""
-        return Fields(self._fields.get(key, b""), of=f"{key.decode('ascii', 'backslashreplace')} of {self._of}")
+        value = self._fields.get(key)
+        if not isinstance(value, Mapping):
+            raise self._refusal(key, "must be a dictionary")
+        return Fields(value, of=f"{key.decode()} of {self._of}")
 
     def refuse_others(self, known: Collection[bytes]) -> None:
         """Refuse keys that are not `known`: what they mean cannot be guessed."""

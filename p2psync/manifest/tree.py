@@ -66,7 +66,7 @@ class Manifest:
         """
         fields = bencoding.Fields(bencoding.decode(data), of="manifest")
         fields.number(b"format", low=FORMAT, high=FORMAT)
-        chunker = bencoding.Fields(fields.mapping(b"chunker"), of="manifest")
+        chunker = fields.dictionary(b"chunker")
         if fields.octets(b"codec") != PLAIN or chunker.octets(b"name") != chunking.ALGORITHM:
             raise RemoteProtocolError(
                 "the folder uses a codec or chunker that this version does not know: update p2psync"

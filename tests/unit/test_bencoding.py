@@ -181,12 +181,17 @@ def test_a_list_of_byte_strings_is_returned():
 
 @pytest.mark.parametrize("value", [1, b"", []])
 def test_what_is_no_dictionary_inside_is_refused(value):
-    assert fields(m={b"a": 1}).mapping(b"m") == {b"a": 1}
-    with pytest.raises(RemoteProtocolError, match="must be a dictionary"):
-        fields(m=value).mapping(b"m")
+    with pytest.raises(RemoteProtocolError, match="thing: m must be a dictionary"):
+        fields(m=value).dictionary(b"m")
 
 
-@pytest.mark.parametrize("ask", ["number", "octets", "items", "octet_strings", "mapping"])
+def test_a_dictionary_inside_is_read_likewise_and_says_where_it_is():
+    assert fields(m={b"a": 1}).dictionary(b"m").number(b"a") == 1
+    with pytest.raises(RemoteProtocolError, match="m of thing: b must be a number"):
+        fields(m={b"a": 1}).dictionary(b"m").number(b"b")
+
+
+@pytest.mark.parametrize("ask", ["number", "octets", "items", "octet_strings", "dictionary"])
 def test_a_field_that_is_missing_is_refused(ask):
     with pytest.raises(RemoteProtocolError, match="thing: gone"):
         getattr(fields(), ask)(b"gone")
