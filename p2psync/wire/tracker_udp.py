@@ -15,7 +15,7 @@ A packet may always be longer than it must be. What a tracker cannot read it doe
 """
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from p2psync.errors import RemoteProtocolError
 from p2psync.ids import INFO_HASH_BYTES, InfoHash
@@ -151,11 +151,6 @@ def encode_announce(connection_id: bytes, transaction: bytes, announce: Announce
     return head + fields[_HEAD_BYTES:] + b"".join(bytes((_URL_DATA, len(part))) + part for part in parts)
 
 
-def encode_scrape(connection_id: bytes, transaction: bytes, hashes: Sequence[InfoHash]) -> bytes:
-    """Ask for the counts of at most 74 swarms."""
-    return connection_id + SCRAPE + transaction + b"".join(hashes[:MAX_SCRAPE_HASHES])
-
-
 # --- answers, as a client reads them ---
 
 
@@ -184,19 +179,6 @@ def parse_announce_answer(
     interval_s, incomplete, complete = _COUNTS.unpack_from(body)
     peers = tuple(parse_peers(body[_COUNTS.size :], entry_bytes=entry_bytes))
     return TrackerAnswer(interval_s, peers=peers, complete=complete, incomplete=incomplete)
-
-
-def parse_scrape_answer(packet: bytes, transaction: bytes) -> list[SwarmCounts] | None:
-    """Return the counts, or None if this is not the answer to `transaction`.
-
-    Raises:
-        TrackerRefusalError: The tracker refuses.
-    """
-    body = _answer_body(packet, SCRAPE, transaction)
-    if body is None:
-        return None
-    counts = _COUNTS.iter_unpack(body[: len(body) - len(body) % _COUNTS.size])
-    return [SwarmCounts(complete, downloaded, incomplete) for complete, downloaded, incomplete in counts]
 
 
 def _answer_body(packet: bytes, action: bytes, transaction: bytes) -> bytes | None:

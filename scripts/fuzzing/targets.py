@@ -125,11 +125,7 @@ def http_answer(data: bytes) -> None:
 def udp_answer(data: bytes) -> None:
     """What a hostile tracker answers to our client over UDP."""
     transaction = data[4:8]
-    for parse in (
-        tracker_udp.parse_connect_answer,
-        tracker_udp.parse_announce_answer,
-        tracker_udp.parse_scrape_answer,
-    ):
+    for parse in (tracker_udp.parse_connect_answer, tracker_udp.parse_announce_answer):
         with suppress(RemoteProtocolError):
             parse(data, transaction)
 

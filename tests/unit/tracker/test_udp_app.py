@@ -1,9 +1,10 @@
 import random
+import struct
 
 import pytest
 
 from p2psync.wire import tracker_udp as udp
-from p2psync.wire.announce import Announce, Event, TrackerRefusalError
+from p2psync.wire.announce import Announce, Event, SwarmCounts, TrackerRefusalError
 from tracker.access import Access, Mode
 from tracker.connection_id import ConnectionIds
 from tracker.memory_swarms import MemorySwarms
@@ -35,6 +36,15 @@ def announcing(number=1, *, ip=IP, url_data=b"", **fields):
     return udp.encode_announce(IDS.issue(ip, WALL), TX, announce, url_data=url_data)
 
 
+def scraping(*hashes, connection_id=None, ip=IP):
+    return (connection_id or IDS.issue(ip, WALL)) + udp.SCRAPE + TX + b"".join(hashes)
+
+
+def counts_in(answer):
+    assert answer[:8] == udp.SCRAPE + TX
+    return [SwarmCounts(*numbers) for numbers in struct.iter_unpack(">III", answer[8:])]
+
+
 async def ask(app, packet, *, ip=IP, wall=WALL):
     (answer,) = await app.respond([(packet, ip)], NOW, wall)
     return answer
@@ -46,8 +56,7 @@ async def test_the_exchange_of_the_bep():
     packet = udp.encode_announce(connection_id, b"tx-2", Announce(HASH, b"p" * 20, 6881, left=0))
     answer = udp.parse_announce_answer(await ask(app, packet), b"tx-2")
     assert (answer.complete, answer.incomplete, answer.peers) == (1, 0, ())
-    (counts,) = udp.parse_scrape_answer(await ask(app, udp.encode_scrape(connection_id, b"tx-3", [HASH])), b"tx-3")
-    assert (counts.complete, counts.incomplete) == (1, 0)
+    assert counts_in(await ask(app, scraping(HASH, connection_id=connection_id))) == [SwarmCounts(complete=1)]
 
 
 async def test_packets_may_be_longer_than_they_must():
@@ -84,7 +93,7 @@ async def test_without_a_valid_connection_id_there_is_no_answer_at_all():
     app = make()
     assert await ask(app, announcing(), ip=b"\x7f\0\0\2") == b""  # another's
     assert await ask(app, announcing(), wall=WALL + 130) == b""  # too old
-    assert await ask(app, udp.encode_scrape(bytes(8), TX, [HASH])) == b""
+    assert await ask(app, scraping(HASH, connection_id=bytes(8))) == b""
     assert await ask(app, announcing(), wall=WALL + 100)
 
 
@@ -149,7 +158,7 @@ async def test_whoever_asks_too_often_hears_nothing():
     app = make(Policy(rate_per_s=1, burst=2))
     answers = [await ask(app, announcing(ip=ip), ip=ip) for _ in range(4)]
     assert [bool(answer) for answer in answers] == [True, True, False, False]
-    assert await ask(app, udp.encode_scrape(IDS.issue(ip, WALL), TX, [HASH]), ip=ip) == b""
+    assert await ask(app, scraping(HASH, ip=ip), ip=ip) == b""
 
 
 @pytest.mark.parametrize(
@@ -169,16 +178,13 @@ async def test_an_address_in_the_packet_is_believed_as_one_in_a_query_would_be(s
 async def test_a_scrape_is_answered_in_its_order_up_to_74_hashes():
     app = make(access=Access(Mode.DENY, frozenset({b"d" * 20})))
     await ask(app, announcing())
-    cid = IDS.issue(IP, WALL)
-    counts = udp.parse_scrape_answer(await ask(app, udp.encode_scrape(cid, TX, [b"u" * 20, HASH, b"d" * 20, HASH])), TX)
+    counts = counts_in(await ask(app, scraping(b"u" * 20, HASH, b"d" * 20, HASH)))
     assert [count.incomplete for count in counts] == [0, 1, 0, 1]
-    packet = cid + b"\0\0\0\2" + TX + HASH * 90
-    assert len(udp.parse_scrape_answer(await ask(app, packet), TX)) == 74
+    assert len(counts_in(await ask(app, scraping(*[HASH] * 90)))) == 74
 
 
 async def test_a_scrape_while_the_store_is_away_is_left_in_silence():
-    cid = IDS.issue(IP, WALL)
-    assert await ask(make(store=Away(random.Random(0))), udp.encode_scrape(cid, TX, [HASH])) == b""
+    assert await ask(make(store=Away(random.Random(0))), scraping(HASH)) == b""
 
 
 async def test_a_key_comes_in_the_options_of_bep_41():
@@ -188,8 +194,7 @@ async def test_a_key_comes_in_the_options_of_bep_41():
         answer = await ask(app, announcing(url_data=path))
         with pytest.raises(TrackerRefusalError, match="key"):
             udp.parse_announce_answer(answer, TX)
-    cid = IDS.issue(IP, WALL)
-    assert udp.parse_scrape_answer(await ask(app, udp.encode_scrape(cid, TX, [HASH])), TX)[0].incomplete == 0
+    assert counts_in(await ask(app, scraping(HASH))) == [SwarmCounts()]
 
 
 async def test_a_batch_is_answered_one_by_one():
