@@ -248,13 +248,9 @@ class _Scan:
                 self._failed(join_path(directory, name), error, directory)
                 continue
             if stat.S_ISREG(status.st_mode):
-                self._count_file(status)
+                self.report.files += 1
             elif stat.S_ISDIR(status.st_mode):
                 yield name, mark != before
-
-    def _count_file(self, status: os.stat_result) -> None:
-        self.report.files += 1
-        self.report.size_bytes += status.st_size
 
     def _read_new(self, handle: int, directory: bytes, name: bytes) -> None:
         """Record what its directory says is a file, and the index does not know; opening it tells the rest."""
@@ -263,7 +259,7 @@ class _Scan:
             self._recorder.note(entry, settled_fingerprint(status, self._began_ns), None)
             self._show_if_due()
         if stat.S_ISREG(status.st_mode):
-            self._count_file(status)
+            self.report.files += 1
 
     def _look_again(self, handle: int, directory: bytes, name: bytes) -> bool:
         """Look at a directory's own entry, as what happens inside it changes its time; say whether it is one still."""

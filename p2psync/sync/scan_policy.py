@@ -16,7 +16,6 @@ class ScanReport:
 
     Attributes:
         files: Files seen.
-        size_bytes: Their bytes.
         hashed_files: Files that had to be read.
         hashed_bytes: Their bytes.
         changed: How many entries are new or different or gone.
@@ -26,7 +25,6 @@ class ScanReport:
     """
 
     files: int = 0
-    size_bytes: int = 0
     hashed_files: int = 0
     hashed_bytes: int = 0
     changed: int = 0
