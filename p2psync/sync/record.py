@@ -26,9 +26,6 @@ class IndexRecorder:
         version_of: Gives the version vector of a changed path from the one it had (empty for a new path).
         keeps_tombstones: Whether a path that is gone is remembered as deleted or forgotten.
         on_changes: Told the keys of entries that are about to change, inside the transaction that changes them.
-
-    Attributes:
-        changed: How many entries were found to be new, different or gone.
     """
 
     def __init__(
@@ -40,7 +37,6 @@ class IndexRecorder:
         *,
         keeps_tombstones: bool,
     ) -> None:
-        self.changed = 0
         self._database = database
         self._index = index
         self._version_of = version_of
@@ -56,10 +52,10 @@ class IndexRecorder:
     def note(self, entry: Entry, mark: bytes, local: LocalFile | None) -> None:
         """Record what stands at a path, with its fingerprint, if the index says anything else."""
         if local is None:
-            self._count(entry)
+            self._keys.append(entry.key)
             self._new_rows.append((None, entry._replace(version=self._version_of_new), mark, False))
         elif local.entry._replace(version=b"") != entry:
-            self._count(entry)
+            self._keys.append(entry.key)
             ours = local.ours and _is_untouched(local, entry, mark)
             entry = entry._replace(version=self._version_of(local.entry.version))
             self._rows.append((local.number, entry, mark, ours))
@@ -74,7 +70,6 @@ class IndexRecorder:
         local = self._index.file_at(key)
         if local is None or local.entry.kind is Kind.TOMBSTONE:
             return
-        self.changed += 1
         self._gone[key] = None
         if local.entry.kind is Kind.DIRECTORY:
             self._gone.update(dict.fromkeys(self._index.keys_below(local.entry.path)))
@@ -110,10 +105,6 @@ class IndexRecorder:
             with self._database.transaction():
                 self._on_changes(some)
                 self._index.remove_files(some)
-
-    def _count(self, entry: Entry) -> None:
-        self.changed += 1
-        self._keys.append(entry.key)
 
     def _flush_full(self) -> None:
         if len(self._rows) + len(self._new_rows) >= BATCH:

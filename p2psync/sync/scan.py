@@ -200,7 +200,6 @@ class _Scan:
         self._recorder.flush_gone()
         if whole:
             self._recorder.forget_tombstones()
-        self.report.changed = self._recorder.changed
 
     def close(self) -> None:
         """Let go of the memory for reading."""

@@ -18,7 +18,6 @@ class ScanReport:
         files: Files seen.
         hashed_files: Files that had to be read.
         hashed_bytes: Their bytes.
-        changed: How many entries are new or different or gone.
         problems: Paths that were left out, and why.
         unsettled: Directories with a file that was changing meanwhile, so that another scan should follow soon.
         unmounted: Those of the problems that are directories whose disks are gone: what was in them counts as it was.
@@ -27,7 +26,6 @@ class ScanReport:
     files: int = 0
     hashed_files: int = 0
     hashed_bytes: int = 0
-    changed: int = 0
     problems: list[PathError] = field(default_factory=list)
     unsettled: set[bytes] = field(default_factory=set)
     unmounted: list[PathError] = field(default_factory=list)
