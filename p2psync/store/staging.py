@@ -109,23 +109,11 @@ class Staging:
         Raises:
             StoreError: The disk is full or failed; the block is still waited for.
         """
-        with self._lock:
-            waiting = self._waiting.pop(block, [])
-        awaited = bool(waiting)
-        while waiting:
-            file, slot = waiting[-1]
-            if len(data) != file.length(slot):
-                self._refuse(PathError(file.entry.path, "its blocks are not as long as the folder says"))
-                waiting.pop()
-                continue
-            try:
-                self._write_at(file, slot, data)
-            except OSError as error:
-                with self._lock:
-                    self._waiting.setdefault(block, []).extend(waiting)
-                raise store_error(error, f"cannot write {os.fsdecode(file.entry.path)!r}") from None
-            self._written(file, slot, block)
-            waiting.pop()
+        awaited = False
+        # Who begins to wait while it is written has found it nowhere yet, and nobody may bring it again.
+        while waiting := self._take_waiting(block):
+            awaited = True
+            self._write_to(waiting, block, data)
         return awaited
 
     def take_finished(self, most: int) -> list[StagedFile]:
@@ -285,6 +273,26 @@ class Staging:
             if error.errno == errno.EFBIG:
                 raise PathError(file.entry.path, "is larger than a file can be here") from None
             raise store_error(error, f"cannot begin {os.fsdecode(file.entry.path)!r}") from None
+
+    def _take_waiting(self, block: BlockId) -> list[tuple[StagedFile, int]]:
+        with self._lock:
+            return self._waiting.pop(block, [])
+
+    def _write_to(self, waiting: list[tuple[StagedFile, int]], block: BlockId, data: Payload) -> None:
+        while waiting:
+            file, slot = waiting[-1]
+            if len(data) != file.length(slot):
+                self._refuse(PathError(file.entry.path, "its blocks are not as long as the folder says"))
+                waiting.pop()
+                continue
+            try:
+                self._write_at(file, slot, data)
+            except OSError as error:
+                with self._lock:
+                    self._waiting.setdefault(block, []).extend(waiting)
+                raise store_error(error, f"cannot write {os.fsdecode(file.entry.path)!r}") from None
+            self._written(file, slot, block)
+            waiting.pop()
 
     def _write_at(self, file: StagedFile, slot: int, data: Payload) -> None:
         view, offset = memoryview(data), file.offsets[slot]

@@ -219,11 +219,12 @@ class Downloads:
             written = self._picker.written(id_)
             if written is not None:
                 self._on_written(written)
+        late = [id_ for id_ in good if self._picker.ask_again(id_)]
         for link, id_ in wrong:
             self.wrong_blocks += 1
             self._picker.refetch(id_)
             self._on_wrong(link)
-        if wrong:
+        if wrong or late:
             self._ask_all()
         self._wake()
 

@@ -46,6 +46,7 @@ class Picker:
         self._pool = Pool(self._holdings)
         self._tasks: dict[BlockId, Task] = {}
         self._received: dict[BlockId, Wanted] = {}
+        self._late: dict[BlockId, tuple[Job, BlockId, Wanted]] = {}  # added while received: the write may not serve them
         self._jobs: set[Job] = set()
         self._changes = 0
         self._numbers = count()
@@ -151,6 +152,9 @@ class Picker:
         for id_ in ids:
             del self._tasks[id_]
             self._received.pop(id_, None)
+        self._late = {id_: late for id_, late in self._late.items() if late[0] is not job}
+        for id_ in ids:
+            self.ask_again(id_)
         return cancels
 
     def keeps_order(self, id_: BlockId) -> bool:
@@ -257,6 +261,16 @@ class Picker:
         task.job.pending -= 1
         return Written(task.job, task.page, wanted.position)
 
+    def ask_again(self, id_: BlockId) -> bool:
+        """Unassign a block again that was added while it was being written; return whether there is one."""
+        late = self._late.pop(id_, None)
+        if late is None:
+            return False
+        job, page, wanted = late
+        job.pending -= 1
+        self._add_task(job, page, {id_: wanted})
+        return True
+
     def refetch(self, id_: BlockId) -> None:
         """A received block was not what its id says: it is unassigned again."""
         wanted = self._received.pop(id_, None)
@@ -302,6 +316,9 @@ class Picker:
 
     def _add_task(self, job: Job, page: BlockId, wanted: dict[BlockId, Wanted]) -> None:
         fresh = {id_: row for id_, row in wanted.items() if id_ not in self._tasks}
+        for id_ in [id_ for id_ in wanted if id_ in self._received and id_ not in self._late]:
+            self._late[id_] = job, page, wanted[id_]
+            job.pending += 1
         if fresh:
             job.pending += len(fresh)
             self._pool_task(Task(job, page, fresh, number=next(self._numbers), urgency=job.urgency))

@@ -1,5 +1,6 @@
 """The end of a pull: put in place what has come, and once all has, remove what is gone and set directories right."""
 
+from p2psync.errors import PathError
 from p2psync.store.folder_state import FolderState
 from p2psync.sync.apply import FolderWriter
 from p2psync.sync.plan import Planner
@@ -42,7 +43,10 @@ def conclude(folder: FolderState, planner: Planner, writer: FolderWriter, *, exa
             writer.clear_addition(local)
     writer.place_blocked()
     writer.finish_directories()
-    writer.problems += folder.staging.problems.values()
+    problems = folder.staging.problems
+    writer.problems += problems.values()
+    lacking = [path for path in folder.staging.unfinished() if path not in problems]
+    writer.problems += [PathError(path, "not all of it came: run the same command again") for path in lacking]
     folder.staging.abandon(lambda key, ids: False)
     if not writer.problems:
         planner.settled.reached()

@@ -324,11 +324,9 @@ class Follower:
         return planner
 
     async def _fetch_runs(self, root: BlockId, planner: Planner) -> None:
-        hold = partial(self._swarm.hold, root)
+        hold, keep = partial(self._swarm.hold, root), self._folder.staging.awaited
 
         async def fetch_asked(ask: Ask, kind: Kind) -> None:
-            # What came while it was planned is not to come again.
-            keep = self._folder.staging.awaited
             runs = RunSource(planner.hurry(ask.what, kind), hold, self._writer_lock, keep)
             await self._swarm.fetch_runs(root, runs, urgency=ask.urgency)
 
@@ -336,7 +334,7 @@ class Follower:
             self._asks.begin(planner, lambda ask, kind: nursery.start_soon(fetch_asked, ask, kind))
             try:
                 for groups in planner.passes():
-                    runs = RunSource(groups, hold, self._writer_lock)
+                    runs = RunSource(groups, hold, self._writer_lock, keep)
                     await self._swarm.fetch_runs(root, runs, in_order=self._options.in_order)
             finally:
                 self._asks.end()

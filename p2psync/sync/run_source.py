@@ -16,7 +16,7 @@ class RunSource:
         groups: What is planned, lazily; blocking.
         hold: Told what is found to be here already.
         lock: Held while one is planned.
-        keep: Given, says which of some blocks are to be asked for.
+        keep: Says which of some blocks are waited for still: what came while it was planned is not to come again.
     """
 
     def __init__(
@@ -24,7 +24,7 @@ class RunSource:
         groups: Iterator[GroupPlan],
         hold: Callable[[dict[BlockId, PageHolding]], None],
         lock: trio.Lock,
-        keep: Callable[[Sequence[BlockId]], set[BlockId]] | None = None,
+        keep: Callable[[Sequence[BlockId]], set[BlockId]],
     ) -> None:
         self._groups = groups
         self._hold = hold
@@ -40,7 +40,5 @@ class RunSource:
         if group is None:
             raise StopAsyncIteration
         self._hold(group.holdings)
-        if self._keep is None:
-            return group.runs
         kept = self._keep([id_ for run in group.runs for id_ in run.ids])
         return [run for run in (run.only(kept) for run in group.runs) if run.ids]

@@ -2,6 +2,7 @@
 
 import os
 import struct
+from functools import partial
 
 import pytest
 
@@ -69,6 +70,19 @@ def test_what_is_abandoned_while_its_last_block_is_being_written_is_not_finished
         folder.staging.await_block(block_id(block), file, slot)
         folder.staging.write(block_id(block), block)
     assert folder.staging.take_finished(1) == []
+    folder.close()
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_file_that_begins_to_wait_for_a_block_while_it_is_being_written_gets_it_too(tmp_path, count):
+    folder = FolderState.open(tmp_path, create=False)
+    entry = ENTRY._replace(ids=ENTRY.ids[: 32 * count], lengths=ENTRY.lengths[: 4 * count])
+    first, second = folder.staging.begin([entry, entry._replace(name=b"second")])
+    for slot, block in enumerate(BLOCKS[:count]):
+        folder.staging.await_block(block_id(block), first, slot)
+        before_opening(first.name, partial(folder.staging.await_block, block_id(block), second, slot))
+        assert folder.staging.write(block_id(block), block)
+    assert folder.staging.take_finished(2) == [first, second]
     folder.close()
 
 

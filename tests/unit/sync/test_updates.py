@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import trio
 
+from p2psync.manifest.entry import Entry, Kind
+
 from tests.unit.sync.folders import contents, following, make_deep, sharing, tree
 
 BIG = random.Random(5).randbytes(3_000_000)
@@ -383,3 +385,14 @@ def open_files() -> list[str]:
         with contextlib.suppress(FileNotFoundError):
             paths.append(os.readlink(f"/proc/self/fd/{number}"))
     return paths
+
+
+async def test_a_file_of_which_not_all_came_is_no_match(tmp_path):
+    with sharing(tmp_path / "a") as a, following(tmp_path / "b", a.swarm) as b:
+        (a.root / "file").write_bytes(b"content")
+        a.publish()
+        ghost = Entry(b"", b"ghost", Kind.FILE, ids=bytes(64), lengths=bytes(8))
+        b.before_write = lambda block: b.folder.staging.begin([ghost])
+        matched = await b.get()
+        assert [problem.path for problem in matched.problems] == [b"ghost"]
+        assert (b.root / "file").read_bytes() == b"content"
