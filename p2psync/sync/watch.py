@@ -18,6 +18,8 @@ POLL_INTERVAL_S = 5
 """Time between scans where the system sends no notices at all."""
 MOST_DIRECTORIES = 1_000
 """Changed directories that are looked into one by one; where there are more the whole folder is scanned."""
+OVERLAP_S = 5 * QUIET_S
+"""What a source is told of it passes on within `QUIET_S`: it may do so for this long once another is live."""
 SCAN_SHARE = 20
 """A whole scan may take one part in this many of the time: a folder of a million files is not always being scanned."""
 
@@ -61,8 +63,9 @@ class Watcher:
                 await self._anew.wait()
                 self._anew = trio.Event()
                 scope = trio.CancelScope()
-                # Those before go on until these are live: nothing is missed in between.
+                # Those before go on until these are live, and have been told of all that came until then.
                 await nursery.start(self._keep_watching, scope)
+                await trio.sleep(OVERLAP_S)
                 before.cancel()
                 before = scope
 

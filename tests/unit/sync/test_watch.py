@@ -12,6 +12,7 @@ import trio.testing
 
 from p2psync.sync.inotify import _checked, _notices, inotify_notices
 from p2psync.sync.library_notices import library_notices
+from p2psync.sync.notices import NO_CHANGE, QUIET_S, Notices
 from p2psync.sync.watch import Watcher
 
 LIMIT_S = 10
@@ -39,6 +40,33 @@ async def test_a_name_that_begins_like_the_state_directorys_is_watched_and_the_s
         with trio.fail_after(LIMIT_S):
             await watcher.wait_change()
         nursery.cancel_scope.cancel()
+
+
+async def test_what_happened_before_a_new_watch_is_live_is_told(tmp_path, nursery):
+    is_live = trio.Event()
+
+    async def slow_to_tell(root, watched):
+        if b"new" in watched:
+            is_live.set()
+            yield NO_CHANGE
+        else:
+            yield NO_CHANGE
+            await is_live.wait()  # by now it has been told of what happened before
+            await trio.sleep(QUIET_S)
+            yield Notices({b"old"})
+        await trio.sleep_forever()
+
+    directories = [b"old"]
+    watcher = Watcher(tmp_path, lambda: directories, pytest.fail, slow_to_tell)
+    nursery.start_soon(watcher.run)
+    await watcher.watch_anew()
+    await watcher.wait_change()
+    directories.append(b"new")
+    await watcher.watch_anew()
+    with trio.fail_after(LIMIT_S):
+        while b"old" not in await watcher.wait_change():
+            pass
+    nursery.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize("directory", ["", "one", "one/two"])
