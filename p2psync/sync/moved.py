@@ -18,8 +18,9 @@ def moved_from(file: int, status: os.stat_result, directory: int, index: FileInd
     """Return the entry, under its old name, of an open file that the index knows; None where there is none.
 
     It is known by its first block, its inode, size and mtime, and some more blocks are read as a sample. Renaming
-    changes ctime, but at the same time the mtime of the directory: what came after that was an edit. Should it be wrong
-    all the same, the blocks that are not there are missed when they are asked for, and then the file is read.
+    changes ctime, and at the same time the mtime of the directory: with another time it may have been edited since,
+    also where the directory got another name later. Should it be wrong all the same, the blocks that are not there are
+    missed when they are asked for, and then the file is read.
 
     Args:
         file: Its descriptor.
@@ -50,8 +51,8 @@ def moved_from(file: int, status: os.stat_result, directory: int, index: FileInd
 
 
 def _rests_since_it_came(status: os.stat_result, directory: int) -> bool:
-    """Say whether the file was last touched when, or before, its directory last got or lost a name."""
-    return status.st_ctime_ns <= os.fstat(directory).st_mtime_ns + CLOCK_TICK_NS
+    """Say whether the file was last touched when its directory last got or lost a name: by that, not by an edit."""
+    return abs(status.st_ctime_ns - os.fstat(directory).st_mtime_ns) <= CLOCK_TICK_NS
 
 
 def _has_looks(entry: Entry, status: os.stat_result) -> bool:
