@@ -29,7 +29,7 @@ async def serve_https(
 
     Args:
         listeners: Of TCP.
-        context: With the certificate; may be given another one while we serve.
+        context: With the certificate; its `sni_callback` may choose another one while we serve.
         app: Answers.
         telemetry: Counts.
         limits: Of connections.

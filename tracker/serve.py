@@ -11,6 +11,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from hashlib import blake2s
 from pathlib import Path
 
@@ -144,15 +145,21 @@ async def _tend(store: SwarmStore) -> None:
 
 
 def _reload(settings: Settings, service: TrackerService, tls: ssl.SSLContext | None) -> None:
+    """Read lists and certificate again; unless all of them can be used, nothing changes."""
     try:
-        service.access = _load_access(settings)
-        if tls is not None:
-            _load_certificate(tls, settings)
+        access, renewed = _load_files(settings)
     except ConfigError as error:
         log(logging.ERROR, "what was read before stays in force", reason=str(error))
-    else:
-        known = {"hashes": len(service.access.hashes), "keys": len(service.access.keys)}
-        log(logging.INFO, "lists and certificates read again", **known)
+        return
+    service.access = access
+    if tls is not None and renewed is not None:
+        # Loaded into `tls` itself, a certificate stays there though its key turns out to be another's.
+        tls.sni_callback = partial(_continue_with, renewed)
+    log(logging.INFO, "lists and certificates read again", hashes=len(access.hashes), keys=len(access.keys))
+
+
+def _continue_with(renewed: ssl.SSLContext, handshake: ssl.SSLObject, _name: str | None, _old: ssl.SSLContext) -> None:
+    handshake.context = renewed
 
 
 def _load_files(settings: Settings) -> tuple[Access, ssl.SSLContext | None]:
@@ -211,15 +218,11 @@ def _load_tls(settings: Settings) -> ssl.SSLContext | None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    _load_certificate(context, settings)
-    return context
-
-
-def _load_certificate(context: ssl.SSLContext, settings: Settings) -> None:
     try:
         context.load_cert_chain(settings.tls_certificate, settings.tls_key)
     except OSError as error:  # ssl.SSLError is one
         raise ConfigError(f"tls_certificate and tls_key cannot be used: {error.strerror or error}") from error
+    return context
 
 
 def _connection_id_key(settings: Settings) -> bytes:

@@ -268,6 +268,22 @@ def test_https_serves_with_the_given_certificate_and_reads_it_again(tmp_path):
         eventually(is_renewed, "the new certificate is served")
 
 
+def test_a_certificate_without_its_key_changes_nothing_not_even_the_lists(tmp_path):
+    certificate, key = make_certificate(tmp_path)
+    context = ssl.create_default_context(cafile=certificate)
+    (listed := tmp_path / "list").write_text(LISTED)
+    (tmp_path / "other").mkdir()
+    other, _ = make_certificate(tmp_path / "other")
+    options = ("access=allow", f"access_list={listed}", f"tls_certificate={certificate}", f"tls_key={key}")
+    with serve("--listen-tls", "127.0.0.1:0", *(f"--set={option}" for option in options)) as tracker:
+        (listen,) = tracker.wait_event("listening")["https"]
+        other.replace(certificate)
+        listed.write_text("")
+        os.kill(tracker.pid, signal.SIGHUP)
+        eventually(lambda: "stays in force" in tracker.stderr, "the mistake is told")
+        assert b"8:intervali" in announce(listen, scheme="https", context=context)
+
+
 AS_SYSTEMD = """
 import os, socket, sys
 bound = [socket.create_server(("127.0.0.1", 0)), socket.socket(type=socket.SOCK_DGRAM),
