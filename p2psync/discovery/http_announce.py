@@ -65,8 +65,6 @@ async def announce_http(
         raise UnreachableError(f"it does not answer ({error})") from error
     except trio.BrokenResourceError as error:
         raise UnreachableError(f"it breaks off ({error.__cause__ or 'without a word'})") from error
-    except h11.RemoteProtocolError as error:
-        raise RemoteProtocolError(f"what it answers is not HTTP ({error})") from error
     raise RemoteProtocolError("it redirects without end")
 
 
@@ -121,6 +119,15 @@ async def _exchange(stream: trio.abc.Stream, host: str, target: str) -> _Respons
     headers = [("Host", host), ("User-Agent", f"p2psync/{__version__}"), ("Connection", "close")]
     await stream.send_all(connection.send(h11.Request(method="GET", target=target, headers=headers)) or b"")
     connection.send(h11.EndOfMessage())
+    try:
+        return await _read_response(stream, connection)
+    except h11.RemoteProtocolError as error:  # whose text tells states of h11
+        _, closed = connection.trailing_data
+        what = "it closes the connection without a whole answer" if closed else "what it answers is not HTTP"
+        raise RemoteProtocolError(f"{what}: see whether a tracker is there") from error
+
+
+async def _read_response(stream: trio.abc.Stream, connection: h11.Connection) -> _Response:
     status, location, body = 0, "", bytearray()
     while True:
         event = connection.next_event()

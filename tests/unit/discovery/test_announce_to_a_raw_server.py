@@ -132,6 +132,22 @@ async def test_whatever_else_comes_is_an_error_that_says_so(script):
     assert str(caught.value).isprintable()
 
 
+@pytest.mark.parametrize(
+    ("script", "sentence"),
+    [
+        (b"", "it closes the connection without a whole answer"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "it closes the connection without a whole answer"),
+        (response()[:-1], "it closes the connection without a whole answer"),
+        (b"\x15\x03\x03\0\2\2\x0a\r\n\r\n", "what it answers is not HTTP"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n", "what it answers is not HTTP"),
+    ],
+)
+async def test_what_is_no_http_is_told_in_words_that_say_what_to_do(script, sentence):
+    async with scripted(script) as (url, _):
+        with pytest.raises(RemoteProtocolError, match=f"^{sentence}: see whether a tracker is there$"):
+            await ask(url)
+
+
 async def test_an_answer_without_end_is_cut_off():
     async with scripted([b"HTTP/1.1 200 OK\r\n\r\n", *[b"x" * 100_000] * 1000]) as (url, _):
         with pytest.raises(RemoteProtocolError, match="longer"):
