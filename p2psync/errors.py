@@ -3,11 +3,15 @@
 A message is a sentence for a human that says what to do next. Anything that is none of these is a bug of ours.
 """
 
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from p2psync.words import shown_path
 
 _Error = TypeVar("_Error", bound=Exception)
+TOO_MANY_FILES = "too many files are open: raise their limit (ulimit -n) and run the same command again"
 
 
 class P2PSyncError(Exception):
@@ -63,3 +67,25 @@ def first_error(group: BaseExceptionGroup[_Error]) -> _Error:
             return error
         todo += error.exceptions
     raise group
+
+
+def lacks_descriptor(error: BaseException) -> bool:
+    """Say whether all that an error tells is that the system lets nothing more be opened."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(lacks_descriptor, error.exceptions))
+    return isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
+
+
+@contextmanager
+def explained_lack_of_descriptors() -> Iterator[None]:
+    """Explain a lack of descriptors that nobody inside could wait for: any line that opens something may meet it.
+
+    Raises:
+        StoreError: There was one.
+    """
+    try:
+        yield
+    except (OSError, BaseExceptionGroup) as error:
+        if lacks_descriptor(error):
+            raise StoreError(TOO_MANY_FILES) from error
+        raise

@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from p2psync import __version__
-from p2psync.errors import P2PSyncError, StoreError, first_error
+from p2psync.errors import P2PSyncError, StoreError, explained_lack_of_descriptors, first_error
 from p2psync.streams import OutputError, ReaderGoneError, guard_streams
 
 _INTERRUPTED = 130
@@ -105,7 +105,8 @@ def _serve(
             typer.echo(json.dumps({"event": "listening", "listen": every[0], **addresses}))
         sys.stdout.flush()
 
-    return trio.run(run, settings, os.environ, listening)
+    with explained_lack_of_descriptors():
+        return trio.run(run, settings, os.environ, listening)
 
 
 def _read_config(path: Path | None, faults: list[str]) -> str:

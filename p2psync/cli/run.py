@@ -1,6 +1,7 @@
 """Run a command to its end: signals, error families, exit codes."""
 
 import gc
+import logging
 import resource
 import signal
 import sys
@@ -18,6 +19,7 @@ from p2psync.errors import (
     RemoteProtocolError,
     StoreError,
     UnreachableError,
+    explained_lack_of_descriptors,
     first_error,
 )
 from p2psync.node.events import Problem, Shown
@@ -47,6 +49,8 @@ def run_command(work: Callable[[Callable[[Shown], None]], Awaitable[None]], *, a
         signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     _raise_limit_of_files()
+    # It tries again by itself where descriptors are lacking; the tracebacks it logs are for no user of ours.
+    logging.getLogger("trio").addHandler(logging.NullHandler())
     gc.freeze()  # nothing that is imported is ever garbage: it need not be looked through
     gc.enable()
     with display:
@@ -79,7 +83,8 @@ async def _run(work: Callable[[Callable[[Shown], None]], Awaitable[None]], displ
                         nursery.cancel_scope.cancel()
 
                 nursery.start_soon(watch_signals)
-                await work(display.show)
+                with explained_lack_of_descriptors():
+                    await work(display.show)
                 nursery.cancel_scope.cancel()
     except* P2PSyncError as group:
         failed = first_error(group)

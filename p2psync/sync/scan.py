@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from p2psync.chunking import FEWEST_CHUNKS, SMALLEST_CUT, choose_cut
-from p2psync.errors import PathError
+from p2psync.errors import PathError, lacks_descriptor
 from p2psync.manifest.entry import Entry, Kind, entry_key, join_path
 from p2psync.store.files import DirectoryHandles, store_error
 from p2psync.store.folder_state import FolderState
@@ -23,7 +23,6 @@ from p2psync.sync.scan_policy import ScanPolicy, ScanReport
 _OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _HASH_THREADS = 2
 _STAT_BLOCK_BYTES = 512
-_NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)
 _UNREADABLE = (errno.EACCES, errno.EPERM, errno.EIO)
 
 
@@ -104,7 +103,7 @@ class _Scan:
                 if only is None:
                     self._walk(os.dup(handles.open(b"")))
         except OSError as error:
-            if error.errno not in _NO_DESCRIPTOR:
+            if not lacks_descriptor(error):
                 raise store_error(error, f"cannot read the folder {str(self._root)!r}") from None
             self._unread.update([b""] if only is None else only)
         else:
@@ -360,7 +359,7 @@ class _Scan:
 
     def _failed(self, path: bytes, error: OSError, directory: bytes) -> None:
         """Tell of what cannot be read, or look into this directory again if only a descriptor was lacking."""
-        if error.errno in _NO_DESCRIPTOR:
+        if lacks_descriptor(error):
             self._unread.add(directory)
         elif not self._forget(path, error):
             self._problem(path, f"cannot be read ({error.strerror}): left out, or as it was when it was read last")

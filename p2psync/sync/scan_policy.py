@@ -3,11 +3,11 @@
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
-from p2psync.errors import PathError, StoreError
+from p2psync.errors import TOO_MANY_FILES, PathError, StoreError
 
 
 def _give_up() -> None:
-    raise StoreError("too many files are open: raise their limit (ulimit -n) and run the same command again")
+    raise StoreError(TOO_MANY_FILES)
 
 
 @dataclass(slots=True)

@@ -254,6 +254,14 @@ def test_links_that_lead_round_in_a_circle_are_no_folder(ready, tmp_path):
             assert_explained(program.events)
 
 
+def test_a_limit_of_open_files_that_is_too_low_even_to_begin_is_told(tmp_path):
+    (tmp_path / "a").mkdir()
+    with share(tmp_path / "a", prefix=("prlimit", "--nofile=16:16")) as sharer:
+        assert sharer.wait() == 5
+        assert_explained(sharer.events)
+        assert "ulimit -n" in sharer.wait_event("error")["message"]
+
+
 @pytest.mark.parametrize("mode", [0, 0o111, 0o333])
 def test_a_folder_that_may_not_be_read_is_refused(tmp_path, mode):
     make_random_tree(tmp_path / "a", 3, seed=1)

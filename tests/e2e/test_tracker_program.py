@@ -49,6 +49,13 @@ def test_it_takes_as_many_open_files_as_it_may():
         assert resource.prlimit(tracker.pid, resource.RLIMIT_NOFILE) == (4000, 4000)
 
 
+def test_a_limit_of_open_files_that_is_too_low_even_to_begin_is_told():
+    options = ("--listen", "127.0.0.1:0", "--udp", "127.0.0.1:0")
+    with serve(*options, prefix=("prlimit", "--nofile=10:10")) as tracker:
+        assert tracker.wait() == 5
+        assert "ulimit -n" in tracker.wait_event("error")["message"]
+
+
 def test_more_silent_connections_than_open_files_keep_nobody_away(tmp_path):
     certificate, key = make_certificate(tmp_path)
     options = ("--listen-tls", "127.0.0.1:0", "--set", f"tls_certificate={certificate}", "--set", f"tls_key={key}")

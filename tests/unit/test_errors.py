@@ -1,3 +1,4 @@
+import errno
 import inspect
 
 import pytest
@@ -30,3 +31,19 @@ def test_a_path_error_shows_any_path_without_steering_the_terminal(path, shown):
     error = errors.PathError(path, "is bad")
     assert str(error) == shown
     assert (error.path, error.reason) == (path, "is bad")
+
+
+LACKING, MISSING = OSError(errno.EMFILE, "too many"), OSError(errno.ENOENT, "none")
+
+
+@pytest.mark.parametrize("error", [LACKING, ExceptionGroup("", [LACKING, ExceptionGroup("", [LACKING])])])
+def test_a_lack_of_descriptors_is_explained_however_deep_it_was_met(error):
+    with pytest.raises(errors.StoreError, match="ulimit"), errors.explained_lack_of_descriptors():
+        raise error
+
+
+@pytest.mark.parametrize("error", [MISSING, ValueError("bug"), ExceptionGroup("", [LACKING, ValueError("bug")])])
+def test_whatever_else_fails_is_not_taken_for_a_lack_of_descriptors(error):
+    with pytest.raises(type(error)) as caught, errors.explained_lack_of_descriptors():
+        raise error
+    assert caught.value is error
