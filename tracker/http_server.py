@@ -1,12 +1,11 @@
 """Plain HTTP: all connections that have something to say are read, answered and written to together, batch by batch.
 
-One task serves them all. trio waits for the epoll set of this module; a task for each connection would cost several
+One task serves them all. trio waits for the epoll set of this server; a task for each connection would cost several
 times what an answer costs, and most clients come for one answer and go. What is collected in a batch also reaches the
 store as one batch, which for Redis is one round trip.
 """
 
 import errno
-import select
 import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import trio
 from p2psync.wire.compact import unmapped
 from tracker.http_app import Arrival, HttpApp
 from tracker.http_parser import BadRequestError, Request, RequestReader, encode_response
+from tracker.readiness import READABLE, WRITABLE, new_readiness
 from tracker.telemetry import Telemetry, Via
 
 _BATCH = 64  # events answered before other tasks have their turn: some milliseconds
@@ -99,7 +99,7 @@ class _HttpServer:
         self._app = app
         self._telemetry = telemetry
         self._limits = limits
-        self._epoll = select.epoll()
+        self._readiness = new_readiness()
         self._listeners: dict[int, socket.socket] = {}
         self._resting: set[int] = set()  # listeners that nothing is accepted from for a moment
         self._conversations: dict[int, _Conversation] = {}  # by descriptor, the one silent longest first
@@ -109,14 +109,15 @@ class _HttpServer:
         listening = listener.socket
         own = socket.fromfd(listening.fileno(), listening.family, listening.type)
         own.setblocking(False)
-        own.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, int(self._limits.request_s) + 1)
+        if hasattr(socket, "TCP_DEFER_ACCEPT"):  # spares Linux to watch whoever sends its request at once
+            own.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, int(self._limits.request_s) + 1)
         self._listeners[own.fileno()] = own
-        self._epoll.register(own.fileno(), select.EPOLLIN)
+        self._readiness.register(own.fileno(), READABLE)
 
     async def run(self) -> None:
         """Answer whoever asks, until cancelled."""
         while True:
-            await trio.lowlevel.wait_readable(self._epoll.fileno())
+            await trio.lowlevel.wait_readable(self._readiness.fileno())
             with trio.CancelScope(shield=True):  # what was read is answered
                 began = trio.current_time()
                 arrivals = list(self._read_all(began))
@@ -136,7 +137,7 @@ class _HttpServer:
         while True:
             await trio.sleep(_LOOK_EVERY_S)
             while self._resting:
-                self._epoll.modify(self._resting.pop(), select.EPOLLIN)
+                self._readiness.modify(self._resting.pop(), READABLE)
             now = trio.current_time()
             for conversation in list(self._conversations.values()):
                 if conversation.deadline < now:
@@ -148,15 +149,15 @@ class _HttpServer:
             self._end(conversation)
         for listener in self._listeners.values():
             listener.close()
-        self._epoll.close()
+        self._readiness.close()
 
     def _read_all(self, now: float) -> Iterator[tuple[_Conversation, Request]]:
-        for descriptor, event in self._epoll.poll(0, _BATCH):
+        for descriptor, event in self._readiness.poll(0, _BATCH):
             conversation = self._conversations.get(descriptor)
             if descriptor in self._listeners:
                 for newcomer in self._accept(self._listeners[descriptor], now):
                     yield from self._read(newcomer, now)
-            elif conversation is not None and event & select.EPOLLOUT:
+            elif conversation is not None and event & WRITABLE:
                 self._send(conversation, now)
             elif conversation is not None:
                 yield from self._read(conversation, now)
@@ -170,7 +171,7 @@ class _HttpServer:
             except OSError as error:
                 if error.errno in _EXHAUSTED and not self._end_longest_idle():
                     # Others of this process have all: the kernel would tell us of whoever waits again and again.
-                    self._epoll.modify(listener.fileno(), 0)
+                    self._readiness.modify(listener.fileno(), 0)
                     self._resting.add(listener.fileno())
                 return
             connection.setblocking(False)
@@ -185,7 +186,7 @@ class _HttpServer:
         try:
             data = conversation.socket.recv(_RECEIVE_BYTES)
         except BlockingIOError:
-            self._watch(conversation, select.EPOLLIN)
+            self._watch(conversation, READABLE)
             return []
         except OSError:
             data = b""
@@ -203,7 +204,7 @@ class _HttpServer:
         if waited and conversation.reader.unfinished:
             conversation.deadline = now + self._limits.request_s
         if not requests:
-            self._watch(conversation, select.EPOLLIN)
+            self._watch(conversation, READABLE)
         return [(conversation, request) for request in requests]
 
     def _refuse(self, conversation: _Conversation, error: BadRequestError, now: float) -> None:
@@ -222,13 +223,13 @@ class _HttpServer:
             return self._end(conversation)
         conversation.unsent = conversation.unsent[sent:]
         if conversation.unsent:
-            if not conversation.watched & select.EPOLLOUT:
+            if not conversation.watched & WRITABLE:
                 conversation.deadline = now + self._limits.request_s
-            return self._watch(conversation, select.EPOLLOUT)
+            return self._watch(conversation, WRITABLE)
         if not conversation.ends:
             conversation.deadline = now + self._limits.idle_s
             self._conversations[conversation.socket.fileno()] = self._conversations.pop(conversation.socket.fileno())
-            return self._watch(conversation, select.EPOLLIN)
+            return self._watch(conversation, READABLE)
         return self._drain(conversation, now) if conversation.drains else self._end(conversation)
 
     def _drain(self, conversation: _Conversation, now: float) -> None:
@@ -238,11 +239,11 @@ class _HttpServer:
         except OSError:
             return self._end(conversation)
         conversation.deadline = now + self._limits.request_s
-        return self._watch(conversation, select.EPOLLIN)
+        return self._watch(conversation, READABLE)
 
     def _watch(self, conversation: _Conversation, events: int) -> None:
         if conversation.watched != events:
-            change = self._epoll.modify if conversation.watched else self._epoll.register
+            change = self._readiness.modify if conversation.watched else self._readiness.register
             change(conversation.socket.fileno(), events)
             conversation.watched = events
 
