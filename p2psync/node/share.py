@@ -69,7 +69,9 @@ class _Share:
         )
         self._emit(Listening(str(ports.listen)))
         if ports.is_cut_off:
-            self._emit(Note("this machine is on no network: no other can use the link before it is, and this runs again"))
+            self._emit(
+                Note("this machine is on no network: no other can use the link before it is, and this runs again")
+            )
         if self._folder.was_damaged:
             self._emit(Note("the folder's index was damaged and is made anew: every file is read again"))
         self._identity, self._ports = identity, ports

@@ -46,7 +46,8 @@ class Picker:
         self._pool = Pool(self._holdings)
         self._tasks: dict[BlockId, Task] = {}
         self._received: dict[BlockId, Wanted] = {}
-        self._late: dict[BlockId, tuple[Job, BlockId, Wanted]] = {}  # added while received: the write may not serve them
+        # Added while received: the write may be too early for whoever waits for them now.
+        self._late: dict[BlockId, tuple[Job, BlockId, Wanted]] = {}
         self._jobs: set[Job] = set()
         self._changes = 0
         self._numbers = count()

@@ -12,7 +12,6 @@ import pytest
 import trio
 
 from p2psync.manifest.entry import Entry, Kind
-
 from tests.unit.sync.folders import contents, following, make_deep, sharing, tree
 
 BIG = random.Random(5).randbytes(3_000_000)
