@@ -66,7 +66,6 @@ class Downloads:
         self._links: dict[int, Link] = {}
         self._waiters: dict[Job, _Waiter] = {}
         self._unasked_bytes: dict[int, int] = {}
-        """Bytes of file blocks that were asked for, right, and written; manifest blocks are not counted."""
         self.wasted_bytes = 0
         """Payload that nobody waited for when it came."""
         self.wrong_blocks = 0
