@@ -68,4 +68,5 @@ async def test_a_block_that_is_wanted_again_while_it_is_being_written_is_asked_f
         downloads.heard_blocks(link, Blocks([(BLOCK, DATA)]))
         while len(done) < 2:
             await trio.lowlevel.checkpoint()
+    assert done == ["first", "second"]
     nursery.cancel_scope.cancel()
