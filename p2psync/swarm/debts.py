@@ -1,5 +1,6 @@
 """Which peer owes which task, and who would send it sooner. Pure."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from p2psync.ids import BlockId
@@ -20,6 +21,11 @@ MUTE_BYTES_PER_S = limits.LIFE_SIGN_BYTES / limits.SNUB_S
 """Whoever owes and sends less is on the way to being snubbed."""
 
 
+def nothing() -> tuple[BlockId, int]:
+    """Return that no block is coming in parts."""
+    return BlockId(b""), 0
+
+
 @dataclass(eq=False, slots=True)
 class Debtor:
     """A peer as one that may owe: what, how fast it sends, and whether it can be relied on."""
@@ -29,6 +35,8 @@ class Debtor:
     in_flight_blocks: int = 0
     rate_bytes_per_s: float = 0.0
     name: bytes = b""
+    arriving: Callable[[], tuple[BlockId, int]] = nothing
+    """Returns the block that comes from it in parts, and how many of its bytes are here."""
     deals: bool = False
     """It sends what is wished for in an order of its own."""
     snubbed: bool = False
@@ -46,6 +54,13 @@ class Debtor:
     def remaining_s(self) -> float:
         """When it will have sent all that it owes, if it goes on as it did."""
         return self.in_flight_bytes / self.supposed_rate
+
+    def due_bytes_until(self, task: Task) -> int:
+        """Return what it may send until a task that it owes is here: all it owes, or the rest of one that is coming."""
+        id_, arrived_bytes = self.arriving()
+        if id_ in task.wanted:
+            return task.size_bytes - arrived_bytes
+        return self.in_flight_bytes - (arrived_bytes if any(id_ in each.wanted for each in self.tasks) else 0)
 
     @property
     def sends(self) -> bool:
@@ -103,7 +118,7 @@ def is_much_quicker(mine: Debtor, other: Debtor, task: Task) -> bool:
 def is_quicker(mine: Debtor, other: Debtor, task: Task, now: float) -> bool:
     """Say whether one peer, asked now, would send a task so much sooner than the one that owes it that it should."""
     if other.rate_bytes_per_s:
-        remaining_s = other.in_flight_bytes / other.rate_bytes_per_s
+        remaining_s = other.due_bytes_until(task) / other.rate_bytes_per_s
     else:
         patience_s = 0.0 if other.mute else UNMEASURED_PATIENCE_S / 2 ** (len(task.peers) - 1)
         remaining_s = 0.0 if now - task.asked_at < patience_s else float("inf")

@@ -66,8 +66,7 @@ class Downloads:
         self._links: dict[int, Link] = {}
         self._waiters: dict[Job, _Waiter] = {}
         self._unasked_bytes: dict[int, int] = {}
-        self.wasted_bytes = 0
-        """Payload that nobody waited for when it came."""
+        self._wasted_bytes = 0
         self.wrong_blocks = 0
 
     async def run(self) -> None:
@@ -140,12 +139,15 @@ class Downloads:
         self._links[link.number] = link
         self._unasked_bytes[link.number] = 0
         deals, picks = (feature in link.hello.features for feature in (Feature.WISH, Feature.ANY))
-        asked = Asked(link.device, link.holdings, link.flow, deals, picks, is_open=lambda: not link.ending)
+        asked = Asked(
+            link.device, link.holdings, link.flow, deals, picks, is_open=lambda: not link.ending, arriving=link.arriving
+        )
         self._requests.link_up(link.number, asked)
 
     def link_down(self, link: Link) -> None:
         """What a link owed is asked from others."""
         del self._links[link.number], self._unasked_bytes[link.number]
+        self._wasted_bytes += link.wasted_bytes
         self._requests.link_down(link.number, trio.current_time())
         self._send()
 
@@ -157,6 +159,11 @@ class Downloads:
     def unassigned_tasks(self) -> int:
         """Runs of blocks that nobody is asked for at present."""
         return self._picker.unassigned_tasks
+
+    @property
+    def wasted_bytes(self) -> int:
+        """Payload that nobody waited for when it came, or of which not all came."""
+        return self._wasted_bytes + sum([link.wasted_bytes for link in self._links.values()])
 
     @property
     def unwritten_bytes(self) -> int:
@@ -247,7 +254,7 @@ class Downloads:
                 self._wake()
 
     def _count_unasked(self, link: Link, asked_bytes: int, unasked_bytes: int) -> None:
-        self.wasted_bytes += unasked_bytes
+        self._wasted_bytes += unasked_bytes
         beyond = self._unasked_bytes[link.number] + unasked_bytes - asked_bytes
         self._unasked_bytes[link.number] = max(0, beyond)
         if beyond > limits.MAX_UNASKED_BYTES:

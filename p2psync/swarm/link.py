@@ -7,7 +7,7 @@ from typing import Protocol
 import trio
 
 from p2psync.errors import IntegrityError, P2PSyncError, RemoteProtocolError
-from p2psync.ids import DeviceId, PeerAddress
+from p2psync.ids import BlockId, DeviceId, PeerAddress
 from p2psync.manifest.head import Standing
 from p2psync.store.threaded import ThreadedStore
 from p2psync.swarm.flow import LifeWatch, Meter, PeerFlow, Pulse
@@ -180,6 +180,15 @@ class Link:
     def payload_bytes(self) -> int:
         """Payload received so far, that of unfinished frames and records included."""
         return self._connection.payload_bytes + self._stream.unread_bytes
+
+    @property
+    def wasted_bytes(self) -> int:
+        """Payload of blocks that were begun in parts and not ended, or cancelled meanwhile."""
+        return self._connection.wasted_bytes
+
+    def arriving(self) -> tuple[BlockId, int]:
+        """Return which block is coming in parts, and how many of its bytes are here; an empty id and 0 if none is."""
+        return self._connection.arriving
 
     async def greet(self, ours: Hello) -> bool:
         """Exchange HELLOs, the accepting side's first; return whether the link is up, else `ending` says why not."""

@@ -1,11 +1,12 @@
 """What waits to be sent on one link: control messages first, then at most a little payload."""
 
 from collections import deque
+from collections.abc import Container
 
 import trio
 
 from p2psync.errors import RemoteProtocolError
-from p2psync.ids import BLOCK_ID_BYTES
+from p2psync.ids import BLOCK_ID_BYTES, BlockId
 from p2psync.wire.messages import Blocks, Cancel, Have, HeadOffer, Message, Missing, Packed, Part, Want, WantAny, Wish
 
 PAYLOAD_MESSAGES = 2
@@ -42,13 +43,26 @@ class Outbox:
         self._control_bytes += _about_bytes(message)
         self._filled.set()
 
-    async def put_payload(self, message: PayloadMessage) -> None:
-        """Queue an answer to a want, waiting until less than two are queued."""
+    async def wait_room(self) -> None:
+        """Wait until less than two answers to wants are queued."""
         while len(self._payload) >= PAYLOAD_MESSAGES:
             self._drained = trio.Event()
             await self._drained.wait()
+
+    def put_payload(self, message: PayloadMessage) -> None:
+        """Queue an answer to a want, for which there is room."""
         self._payload.append(message)
         self._filled.set()
+
+    def take_back(self, ids: Container[BlockId]) -> int:
+        """Drop what was queued last, for as long as it holds nothing but these blocks; return how many messages."""
+        count = 0
+        while self._payload and carries_only(self._payload[-1], ids):
+            self._payload.pop()
+            count += 1
+        if count:
+            self._drained.set()
+        return count
 
     async def wait_idle(self) -> None:
         """Wait until no payload is queued, and what was taken has been sent."""
@@ -72,6 +86,22 @@ class Outbox:
             self._taken = True
             self._drained.set()
         return messages
+
+
+def ids_of(message: PayloadMessage) -> list[BlockId]:
+    """Return the blocks of which a message carries bytes; none if it is compressed, as it does not tell any more."""
+    match message:
+        case Blocks(blocks):
+            return [id_ for id_, _ in blocks]
+        case Part(id_):
+            return [id_]
+    return []
+
+
+def carries_only(message: PayloadMessage, ids: Container[BlockId]) -> bool:
+    """Say whether a message carries bytes of these blocks and of no other."""
+    carried = ids_of(message)
+    return bool(carried) and all(id_ in ids for id_ in carried)
 
 
 def _about_bytes(message: Message) -> int:

@@ -6,12 +6,12 @@ too, is wished for instead: the seed sends it in its own order, which gives each
 """
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count, islice
 
 from p2psync.blocks.need import Run
 from p2psync.ids import BlockId
-from p2psync.swarm.debts import Debtor, Debts, is_much_quicker, is_quicker
+from p2psync.swarm.debts import Debtor, Debts, is_much_quicker, is_quicker, nothing
 from p2psync.swarm.holdings import Grown, Holdings
 from p2psync.swarm.pool import Pool
 from p2psync.swarm.selection import Selection
@@ -56,7 +56,15 @@ class Picker:
 
     # --- peers --------------------------------------------------------------------------------------------------------
 
-    def add_peer(self, peer: int, holdings: Holdings, *, name: bytes = b"", deals: bool = False) -> None:
+    def add_peer(
+        self,
+        peer: int,
+        holdings: Holdings,
+        *,
+        name: bytes = b"",
+        deals: bool = False,
+        arriving: Callable[[], tuple[BlockId, int]] = nothing,
+    ) -> None:
         """A link is up; `holdings` is read whenever a choice is made.
 
         Args:
@@ -64,8 +72,9 @@ class Picker:
             holdings: What the peer announced.
             name: What everybody calls the peer: all divide what they wish for among several seeds alike.
             deals: It takes wishes.
+            arriving: Returns the block that comes from it in parts, and how many of its bytes are here.
         """
-        self._peers[peer] = Debtor(name=name, deals=deals)
+        self._peers[peer] = Debtor(name=name, deals=deals, arriving=arriving)
         self._holdings[peer] = holdings
         self.wishes.holdings_changed()
 
@@ -202,10 +211,13 @@ class Picker:
         owing = [each for each in self._peers if len(self._peers[each].tasks) > UNDER_WAY_TASKS]
         for victim in sorted(owing, key=lambda each: -self._peers[each].remaining_s):
             state = self._peers[victim]
+            arriving, _ = state.arriving()
             for task in list(islice(reversed(state.tasks), min(STOLEN_LOOK_AT, len(state.tasks) - UNDER_WAY_TASKS))):
                 if not is_much_quicker(mine, state, task):
                     break
-                if len(task.peers) == 1 and victim != peer and not task.job.pages and self._serves(peer, task, now):
+                if arriving in task.wanted or task.job.pages or len(task.peers) > 1 or victim == peer:
+                    continue
+                if self._serves(peer, task, now):
                     self._debts.forgive(victim, task)
                     task.peers.clear()
                     return self._debts.assign(peer, task, now), {victim: list(task.wanted)}

@@ -30,6 +30,7 @@ class Asked:
         deals: It takes wishes.
         picks: It takes wants in no order.
         is_open: Says whether its link still lives.
+        arriving: Returns the block that comes from it in parts, and how many of its bytes are here.
     """
 
     name: bytes
@@ -38,6 +39,7 @@ class Asked:
     deals: bool
     picks: bool
     is_open: Callable[[], bool]
+    arriving: Callable[[], tuple[BlockId, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ class Requests:
     def link_up(self, number: int, asked: Asked) -> None:
         """A link may be asked from now on."""
         self._links[number] = asked
-        self.picker.add_peer(number, asked.holdings, name=asked.name, deals=asked.deals)
+        self.picker.add_peer(number, asked.holdings, name=asked.name, deals=asked.deals, arriving=asked.arriving)
 
     def link_down(self, number: int, now: float) -> None:
         """What a link owed is asked from others."""
@@ -176,9 +178,11 @@ class Requests:
             self._post(number, Cancel, unneeded)
 
     def _take_back(self, now: float) -> None:
-        """Cancel the wishes that others have made needless."""
+        """Cancel the wishes that others have made needless, but for a block that is coming already."""
         unwished, self._unwished, self._unwished_at = self._unwished, {}, now
-        self.cancel(unwished)
+        for number, ids in unwished.items():
+            arriving, _ = self._links[number].arriving()
+            self._post(number, Cancel, [id_ for id_ in ids if id_ != arriving])
 
     def _refill(self, number: int, now: float) -> None:
         """Ask a link for as much as its window has room for, once a quarter of it is free."""

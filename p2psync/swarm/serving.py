@@ -13,7 +13,7 @@ from p2psync.store.threaded import ThreadedStore
 from p2psync.swarm.choking import ChokeNotice
 from p2psync.swarm.compressing import Compressing
 from p2psync.swarm.frame_size import FrameRoom, FrameSize
-from p2psync.swarm.outbox import Outbox, PayloadMessage
+from p2psync.swarm.outbox import Outbox, PayloadMessage, ids_of
 from p2psync.swarm.throttle import Throttle
 from p2psync.swarm.turnstile import Turnstile
 from p2psync.swarm.uploads import WantQueue, carried_bytes, frames, parts
@@ -61,6 +61,7 @@ class Serving:
         self._frame_size = FrameSize()
         self._compressing = Compressing()
         self._wanted = trio.Event()
+        self._leaving: set[BlockId] = set()
 
     @property
     def is_choked(self) -> bool:
@@ -75,6 +76,7 @@ class Serving:
         """
         if isinstance(message, Cancel):
             self._wants.drop(message.ids)
+            self._cut_off(set(message.ids))
         elif not self.is_choked:  # else it had not heard yet
             self._wants.ask(message)
             self._wanted.set()
@@ -120,6 +122,7 @@ class Serving:
         payloads = await self._read(store, ids, self._room.share_bytes)
         self._wants.answered(ids, payloads)
         ids = ids[: len(payloads)]
+        self._leaving = set(ids)
         size = min(size, self._limit.quantum_bytes)
         for message in frames(ids, payloads, size):
             if self.is_choked:
@@ -128,12 +131,13 @@ class Serving:
                 await self._send_long(store, message, size)
             else:
                 await self._send_frame(store, message)
+        self._leaving.clear()
         if self._has_turn:
             self._has_turn = False
             self._leave()
 
     async def _send_long(self, store: ThreadedStore, block: LongBlock, size: int) -> None:
-        while not (block.is_ended or self.is_choked):
+        while block.id in self._leaving and not (block.is_ended or self.is_choked):
             offset = block.offset
             stretch = await self._read_on(store, block, self._room.share_bytes)
             if stretch is None:
@@ -145,10 +149,26 @@ class Serving:
                 await self._send_frame(store, part)
 
     async def _send_frame(self, store: ThreadedStore, message: Blocks | Part | Missing) -> None:
+        if not self._is_wanted(message):
+            return
         if not self._has_turn:
             await self._enter()
-        await self._put(await self._compressed(store, message))
-        self._has_turn = False  # it ends when the frame has been written
+        frame = await self._compressed(store, message)
+        await self._outbox.wait_room()
+        if self._is_wanted(message):
+            self._has_turn = False  # it ends when the frame has been written
+            await self._put(frame)
+
+    def _is_wanted(self, message: Blocks | Part | Missing) -> bool:
+        return isinstance(message, Missing) or not self._leaving.isdisjoint(ids_of(message))
+
+    def _cut_off(self, ids: set[BlockId]) -> None:
+        """Let blocks that are needed no longer leave no further than they have."""
+        cut = self._leaving & ids
+        self._leaving -= cut
+        self._wants.cut_off(cut)
+        for _ in range(self._outbox.take_back(ids)):
+            self._turnstile.leave(self._turns.pop())
 
     async def _enter(self) -> None:
         self._turns.append(await self._turnstile.enter())
@@ -169,7 +189,7 @@ class Serving:
                 await self._wanted.wait()
 
     async def _put(self, message: PayloadMessage) -> None:
-        await self._outbox.put_payload(message)
+        self._outbox.put_payload(message)
         began = trio.current_time()
         await self._limit.pay(carried_bytes(message))
         self._compressing.sent(0, trio.current_time() - began)

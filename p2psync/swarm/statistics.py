@@ -107,7 +107,7 @@ class SwarmTotals:
     Attributes:
         linked: Live links.
         known: Addresses that are tried.
-        wasted_bytes: Payload that nobody waited for any more when it came.
+        wasted_bytes: Payload that nobody waited for any more when it came, or of which not all came.
         uploaded_bytes: Payload sent to others.
         wrong_blocks: Blocks that were not what their id says.
         unassigned_tasks: Runs of blocks that nobody is asked for at present.

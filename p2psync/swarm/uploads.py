@@ -165,6 +165,10 @@ class WantQueue:
         if lengths:
             self._mean_bytes += (sum(lengths) / len(lengths) - self._mean_bytes) / 4
 
+    def cut_off(self, ids: Iterable[BlockId]) -> None:
+        """Take note that blocks that were answered did not leave whole."""
+        self._dealt.take_back(ids)
+
     def _least_sent(self, count: int) -> list[BlockId]:
         """Return wants in no order: of those that came first, those that were sent least."""
         if len(self._any) <= count:

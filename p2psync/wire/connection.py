@@ -12,9 +12,9 @@ from p2psync.wire.framing import Frame, FrameReader, frame_header
 from p2psync.wire.messages import (
     MAX_BODY_BYTES,
     PART_HEAD,
-    Blocks,
     Buffer,
     Bye,
+    Cancel,
     Hello,
     Kind,
     Message,
@@ -22,6 +22,7 @@ from p2psync.wire.messages import (
     encode_body,
     parse_body,
 )
+from p2psync.wire.reassembly import Reassembly
 
 
 class State(Enum):
@@ -76,10 +77,7 @@ class Connection:
         self.ours = State.OPENING if accepting else State.WAITING
         self.theirs = State.WAITING if accepting else State.OPENING
         self._reader = FrameReader(self._place, {Kind.PART: PART_HEAD.size}, _PAYLOAD_KINDS)
-        self._part_id = BlockId(b"")
-        self._part = memoryview(b"")
-        self._part_filled = 0
-        self._abandoned_bytes = 0
+        self._reassembly = Reassembly(buffers)
         self._unknown_frames = 0
         self._unpacked_bytes = 0
 
@@ -87,6 +85,16 @@ class Connection:
     def payload_bytes(self) -> int:
         """Payload received so far, that of unfinished frames included; what came compressed counts in full."""
         return self._reader.payload_bytes + self._unpacked_bytes
+
+    @property
+    def wasted_bytes(self) -> int:
+        """Payload of blocks that were begun in parts and not ended, or cancelled meanwhile."""
+        return self._reassembly.wasted_bytes
+
+    @property
+    def arriving(self) -> tuple[BlockId, int]:
+        """Return which block is coming in parts, and how many of its bytes are here; an empty id and 0 if none is."""
+        return self._reassembly.id, self._reassembly.filled_bytes
 
     def writable(self) -> memoryview:
         """Return where the next received bytes must be put; never empty."""
@@ -106,7 +114,7 @@ class Connection:
             return []
         messages = []
         for frame in self._reader.received(count):
-            message = self._finish_part() if frame.kind == Kind.PART else self._parse(frame)
+            message = self._reassembly.finish() if frame.kind == Kind.PART else self._parse(frame)
             if message is not None:
                 messages.append(message)
         return messages
@@ -120,6 +128,8 @@ class Connection:
         self.ours = next_state(self.ours, _step(message), blame=LocalProtocolError)
         if isinstance(message, Hello):
             self.theirs = _greeted(self.theirs)
+        if isinstance(message, Cancel):
+            self._reassembly.cancel(message.ids)
         kind, body = encode_body(message)
         length = sum(map(len, body))
         if length > MAX_BODY_BYTES[kind]:
@@ -131,7 +141,7 @@ class Connection:
 
     def forget(self) -> None:
         """Let go of what is not complete, megabytes that nobody will ever ask for; of no use afterwards."""
-        self._part = memoryview(b"")
+        self._reassembly.forget()
         self._reader.forget()
 
     def _parse(self, frame: Frame) -> Message | None:
@@ -155,8 +165,8 @@ class Connection:
         if len(head) < PART_HEAD.size:
             raise RemoteProtocolError(f"a part of {len(body)} bytes")
         id_, total, offset = PART_HEAD.unpack(head)
-        self._place_part(id_, total, offset, len(payload))[:] = payload
-        return self._finish_part()
+        self._reassembly.place(id_, total, offset, len(payload))[:] = payload
+        return self._reassembly.finish()
 
     def _place(self, kind: int, prefix: memoryview, length: int) -> memoryview:
         if length + len(prefix) > MAX_BODY_BYTES.get(kind, limits.MAX_UNKNOWN_BYTES):
@@ -165,35 +175,8 @@ class Connection:
         next_state(self.theirs, _STEPS.get(kind, Step.MESSAGE), blame=RemoteProtocolError)
         if kind == Kind.PART:
             id_, total, offset = PART_HEAD.unpack(prefix)
-            return self._place_part(id_, total, offset, length)
+            return self._reassembly.place(id_, total, offset, length)
         return self._buffers.take(length)
-
-    def _place_part(self, id_: BlockId, total: int, offset: int, length: int) -> memoryview:
-        if not offset:
-            if not 0 < total <= limits.MAX_PART_TOTAL_BYTES:
-                raise RemoteProtocolError(f"a block of {total} bytes")
-            self._abandon_part()
-            self._part_id, self._part, self._part_filled = id_, self._buffers.take(total), 0
-        if (id_, total, offset) != (self._part_id, len(self._part), self._part_filled):
-            raise RemoteProtocolError("a part that does not continue the block before it")
-        if not 0 < length <= total - offset:
-            raise RemoteProtocolError(f"a part of {length} bytes at {offset} of {total}")
-        self._part_filled += length
-        return self._part[offset : offset + length]
-
-    def _abandon_part(self) -> None:
-        """Count a block that will never be whole: compressed, a megabyte of it costs the peer some bytes."""
-        if self._part:
-            self._abandoned_bytes += max(len(self._part), limits.ABANDONED_BLOCK_BYTES)
-            if self._abandoned_bytes > limits.MAX_ABANDONED_BYTES:
-                raise RemoteProtocolError("it keeps beginning blocks that it does not end")
-
-    def _finish_part(self) -> Blocks | None:
-        if self._part_filled < len(self._part):
-            return None
-        self._abandoned_bytes = max(0, self._abandoned_bytes - len(self._part))
-        block, self._part, self._part_filled = self._part, memoryview(b""), 0
-        return Blocks([(self._part_id, block)])
 
 
 _PAYLOAD_KINDS = frozenset({Kind.BLOCKS, Kind.PART, Kind.PACKED})

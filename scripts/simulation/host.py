@@ -16,6 +16,7 @@ from p2psync.swarm.flow import PeerFlow
 from p2psync.swarm.holdings import Holdings
 from p2psync.swarm.limiter import Rates
 from p2psync.swarm.offer import Offer, announce_delay_s
+from p2psync.swarm.outbox import PayloadMessage, carries_only, ids_of
 from p2psync.swarm.requests import Asked, Requests
 from p2psync.swarm.slots import Slots
 from p2psync.swarm.tasks import Job
@@ -139,7 +140,8 @@ class Host:
             end.out = Wire((host.line, end.other.line), delay_s, hear, drained, end.back.down_limit.charge)
         for host, end in ((self, ours), (other, theirs)):
             host.peerings[end.number] = end
-            asked = Asked(end.other.device, end.holdings, end.flow, deals=True, picks=True, is_open=_is_open)
+            arriving = partial(getattr, end, "arriving")
+            asked = Asked(end.other.device, end.holdings, end.flow, True, True, _is_open, arriving)
             host.requests.link_up(end.number, asked)
         for host, end in ((self, ours), (other, theirs)):
             host._say(end, HeadOffer(host.folder.root))
@@ -184,11 +186,19 @@ class Host:
 
     def _hear(self, peering: Peering, message: Message) -> None:
         if isinstance(message, Part):
-            if message.offset + len(message.payload) < message.total:
+            self._hear_part(peering, message)
+            if peering.arriving[1] < message.total:
                 return
+            peering.arriving = BlockId(b""), 0
             message = Blocks([(message.id, _NOTHING[: message.total])])
         self._hearers[type(message)](self, peering, message)
         self._send_letters()
+
+    def _hear_part(self, peering: Peering, part: Part) -> None:
+        if not part.offset:  # what came before it of another block came for nothing
+            self.received_bytes += peering.arriving[1]
+            self.twice_bytes += peering.arriving[1]
+        peering.arriving = part.id, part.offset + len(part.payload)
 
     def _hear_head(self, peering: Peering, message: HeadOffer) -> None:
         peering.holdings.offer(BlockId(message.head))
@@ -198,7 +208,15 @@ class Host:
         self.requests.choked(peering.number, self.clock.now, chokes=message.choked)
 
     def _hear_cancel(self, peering: Peering, message: Cancel) -> None:
-        peering.wants.drop(message.ids)
+        ids = set(message.ids)
+        peering.wants.drop(ids)
+        kept = deque(frame for frame in peering.ready if not carries_only(frame, ids))
+        peering.wants.cut_off(_blocks_of(peering.ready) - _blocks_of(kept))
+        peering.ready = kept
+        for size in peering.out.take_back(ids):
+            self.uploaded_bytes -= size
+            self._slots.end(peering.turns.pop(), self.clock.now)
+        self._serve(peering)
 
     def _hear_missing(self, peering: Peering, message: Missing) -> None:
         self.requests.missing(peering.number, message.ids, self.clock.now)
@@ -363,6 +381,10 @@ class Host:
             if size >= READ_BYTES:
                 break
         return payloads
+
+
+def _blocks_of(frames: Iterable[PayloadMessage]) -> set[BlockId]:
+    return {id_ for frame in frames for id_ in ids_of(frame)}
 
 
 def _is_open() -> bool:

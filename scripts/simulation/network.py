@@ -1,8 +1,10 @@
 """Lines with rates, paths with delays: quanta of bytes wait for the sender's line, then for the receiver's."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
+from p2psync.ids import BlockId
+from p2psync.swarm.outbox import PayloadMessage, carries_only
 from p2psync.wire.messages import Message
 from scripts.simulation.clock import Clock
 
@@ -85,7 +87,7 @@ class Wire:
         self._clock, self._delay_s = self._source.clock, delay_s
         self._deliver, self._drained, self._pay = deliver, drained, pay
         self._window_bytes = UNDER_WAY_BYTES + int(2 * delay_s * self._source.up_bytes_per_s)
-        self.waiting: list[tuple[Message, int, float]] = []
+        self.waiting: list[tuple[PayloadMessage, int, float]] = []
         self._left_bytes = self._passed_bytes = 0
         self._under_way: list[tuple[int, list[Message]]] = []
         self._readable_at = 0.0
@@ -98,12 +100,27 @@ class Wire:
         """The receiver does not read, as it limits what it receives."""
         return self._readable_at > self._clock.now
 
-    def put(self, message: Message, size: int) -> None:
+    def put(self, message: PayloadMessage, size: int) -> None:
         """Queue a message of payload."""
         self.waiting.append((message, size, self._clock.now))
         self._left_bytes += size
         if not self.has_turn:
             self._take_turn()
+
+    def take_back(self, ids: Container[BlockId]) -> list[int]:
+        """Drop what was queued last and did not begin to leave, while it is nothing but these; return the sizes."""
+        sizes: list[int] = []
+        while self.waiting:
+            message, size, _ = self.waiting[-1]
+            if size > self._left_bytes or not carries_only(message, ids):
+                break
+            self.waiting.pop()
+            self._left_bytes -= size
+            sizes.append(size)
+        if self.has_turn and not self._left_bytes:
+            self._source.turn.remove(self)
+            self.has_turn = False
+        return sizes
 
     def put_control(self, message: Message) -> None:
         """Send a control message behind what is under way; its own size is taken for nothing."""

@@ -4,6 +4,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from p2psync.ids import BlockId
 from p2psync.swarm.choking import ChokeNotice
 from p2psync.swarm.flow import PeerFlow
 from p2psync.swarm.frame_size import FrameSize
@@ -25,6 +26,7 @@ class Peering:
         ready: Frames that were read, and wait until the limit allows them.
         is_paying: It sends nothing for now, as the limit has it.
         is_resting: It has nothing to send until a while has passed.
+        arriving: The block that comes in parts, and how much of it is here.
     """
 
     number: int
@@ -39,6 +41,7 @@ class Peering:
     ready: deque[Blocks | Part | Missing] = field(default_factory=deque)
     is_paying: bool = False
     is_resting: bool = False
+    arriving: tuple[BlockId, int] = (BlockId(b""), 0)
     heeds_choke: bool = True
     frame_size: FrameSize = field(default_factory=FrameSize)
     is_waiting: bool = False

@@ -70,3 +70,16 @@ async def test_a_block_that_is_wanted_again_while_it_is_being_written_is_asked_f
             await trio.lowlevel.checkpoint()
     assert done == ["first", "second"]
     nursery.cancel_scope.cancel()
+
+
+async def test_what_came_of_a_block_that_is_not_needed_any_more_counts_as_wasted_also_when_the_link_is_gone():
+    threaded = ThreadedStore(MemoryStore(), trio.CapacityLimiter(1))
+    downloads = Downloads(threaded, random.Random(0), on_written=lambda _: None, on_wrong=lambda _: None)
+    link = Link(Silent(), Shared(), number=1)
+    downloads.link_up(link)
+    link._connection._reassembly.place(BLOCK, len(DATA), 0, 400)
+    assert downloads.wasted_bytes == 0
+    link._connection._reassembly.cancel([BLOCK])
+    assert downloads.wasted_bytes == 400
+    downloads.link_down(link)
+    assert downloads.wasted_bytes == 400

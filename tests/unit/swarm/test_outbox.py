@@ -1,11 +1,13 @@
 import pytest
+import trio
+import trio.testing
 
 from p2psync.errors import RemoteProtocolError
 from p2psync.ids import BlockId
 from p2psync.swarm.outbox import MAX_CONTROL_BYTES, MAX_CONTROL_MESSAGES, Outbox
-from p2psync.wire.messages import Have, HeadOffer, Ping, Want
+from p2psync.wire.messages import Blocks, Have, HeadOffer, Missing, Part, Ping, Want
 
-ID = BlockId(b"i" * 32)
+ID, OTHER = BlockId(b"i" * 32), BlockId(b"o" * 32)
 MIB = 1 << 20
 
 
@@ -34,6 +36,31 @@ def test_what_a_peer_does_not_read_is_bounded_by_its_bytes(message, size):
 
 def test_it_is_bounded_by_its_number_too():
     assert put_until_refused(Outbox(), Ping()) == MAX_CONTROL_MESSAGES
+
+
+async def test_what_was_queued_last_is_taken_back_while_it_is_nothing_but_what_is_needless():
+    outbox = Outbox()
+    kept = [Blocks([(ID, b"1"), (OTHER, b"2")]), Missing([ID])]
+    for message in (Part(ID, 9, 0, b"abc"), kept[0], Part(ID, 9, 3, b"def"), Blocks([(ID, b"3")])):
+        outbox.put_payload(message)
+    assert outbox.take_back({ID}) == 2
+    assert outbox.take_back({ID}) == 0
+    outbox.put_payload(kept[1])
+    assert outbox.take_back({ID}) == 0
+    assert [(await outbox.take())[0] for _ in range(3)] == [Part(ID, 9, 0, b"abc"), *kept]
+
+
+async def test_what_is_taken_back_makes_room(autojump_clock):
+    outbox = Outbox()
+    for offset in (0, 3):
+        outbox.put_payload(Part(ID, 9, offset, b"abc"))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(outbox.wait_room)
+        await trio.testing.wait_all_tasks_blocked()
+        assert nursery.child_tasks
+        outbox.take_back({ID})
+        await trio.testing.wait_all_tasks_blocked()
+        assert not nursery.child_tasks
 
 
 async def test_what_was_taken_no_longer_counts():

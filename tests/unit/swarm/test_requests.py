@@ -4,6 +4,7 @@ import random
 
 from p2psync.blocks.need import Run
 from p2psync.ids import BlockId
+from p2psync.swarm.debts import nothing
 from p2psync.swarm.flow import PeerFlow
 from p2psync.swarm.holdings import Holdings
 from p2psync.swarm.requests import UNWISH_S, Asked, Letter, Requests
@@ -17,16 +18,18 @@ SEED, GETTER = 1, 2
 BEGAN = 100.0
 
 
-def requests_with_a_seed_and_a_getter() -> Requests:
+def asked(number: int, holdings: Holdings, *, deals: bool = False, picks: bool = True, arriving=nothing) -> Asked:
+    return Asked(bytes([number]), holdings, PeerFlow(BEGAN), deals, picks, is_open=lambda: True, arriving=arriving)
+
+
+def requests_with_a_seed_and_a_getter(arriving=nothing) -> Requests:
     """Return one that wishes for all blocks at a seed."""
     requests = Requests(random.Random(0))
     for number, have in ((SEED, Have(complete=[ROOT])), (GETTER, Have())):
         holdings = Holdings()
         holdings.offer(ROOT)
         holdings.hear(have)
-        requests.link_up(
-            number, Asked(bytes([number]), holdings, PeerFlow(BEGAN), deals=True, picks=True, is_open=lambda: True)
-        )
+        requests.link_up(number, asked(number, holdings, deals=True, arriving=arriving))
     job = Job(ROOT, exhausted=True)
     requests.picker.begin(job)
     requests.picker.add(job, [Run(PAGE, list(range(COUNT)), IDS, [1000] * COUNT)])
@@ -76,6 +79,12 @@ def test_a_seed_is_not_told_that_it_need_not_send_what_it_was_asked_for_since():
     assert IDS[1] not in [id_ for _, ids in cancels(requests.collect()) for id_ in ids]
 
 
+def test_a_block_that_is_coming_already_is_not_taken_back():
+    requests = requests_with_a_seed_and_a_getter(arriving=lambda: (IDS[0], 500))
+    assert cancels(announce(requests, 0, BEGAN)) == []
+    assert cancels(announce(requests, 1, BEGAN + 1.1 * UNWISH_S)) == [(SEED, [IDS[1]])]
+
+
 def test_nothing_is_said_to_who_is_gone():
     requests = requests_with_a_seed_and_a_getter()
     announce(requests, 0, BEGAN)
@@ -91,7 +100,7 @@ def wants(*jobs: Job, picks: bool) -> list[tuple[type[Message], list[BlockId]]]:
     holdings = Holdings()
     holdings.offer(ROOT)
     holdings.hear(Have(complete=[ROOT]))
-    requests.link_up(1, Asked(b"1", holdings, PeerFlow(BEGAN), deals=False, picks=picks, is_open=lambda: True))
+    requests.link_up(1, asked(1, holdings, picks=picks))
     for position, job in enumerate(jobs):
         requests.picker.begin(job)
         if job.pages:

@@ -73,6 +73,18 @@ def test_what_was_chosen_and_not_read_any_more_is_sent_as_soon_as_before():
     assert queue.first(3, 1 << 20, 0.0) == ids(4)[1:]
 
 
+def test_a_wish_that_was_cut_off_is_sent_to_others_at_once():
+    dealt = Dealt()
+    one, other = (WantQueue(dealt, Holdings()) for _ in range(2))
+    for queue in (one, other):
+        queue.ask(Wish(ids(2)))
+    one.answered(one.first(2, 1 << 20, 0.0), [b"x", b"x"])
+    assert other.rest_s(0.0) > 0
+    one.cut_off(ids(2)[1:])
+    assert other.rest_s(0.0) == 0
+    assert other.first(2, 1 << 20, 0.0) == ids(2)[1:]
+
+
 def test_what_is_taken_back_counts_as_sent_once_less():
     dealt = Dealt()
     for expected in (1, 2):

@@ -11,7 +11,7 @@ from p2psync.errors import LocalProtocolError, RemoteProtocolError
 from p2psync.wire import limits
 from p2psync.wire.buffers import BufferPool
 from p2psync.wire.connection import TRANSITIONS, Connection, State, Step, next_state
-from p2psync.wire.messages import Blocks, Bye, Have, HeadOffer, Hello, Kind, Message, Missing, Part, Ping, Want
+from p2psync.wire.messages import Blocks, Bye, Cancel, Have, HeadOffer, Hello, Kind, Message, Missing, Part, Ping, Want
 
 A, B = b"\xaa" * 32, b"\xbb" * 32
 UNSIZED = zstandard.ZstdCompressor(write_content_size=False).compress(bytes(64))
@@ -142,6 +142,41 @@ def test_who_ends_as_many_blocks_may_go_on_abandoning_others():
     for _ in range(100):
         feed(connection, begun)
         assert len(feed(connection, begun + b"".join(rest))) == 1
+
+
+def test_blocks_that_we_cancelled_need_not_be_ended():
+    connection, total = ready(), limits.MAX_PART_TOTAL_BYTES
+    begun = packed(Kind.PART, A + struct.pack(">II", total, 0) + bytes(1 << 20))
+    for _ in range(2 * limits.MAX_ABANDONED_BYTES // total):
+        assert feed(connection, begun) == []
+        connection.send(Cancel([B, A]))
+    for _ in range(limits.MAX_ABANDONED_BYTES // total + 1):
+        feed(connection, begun)
+        connection.send(Cancel([B]))
+    with pytest.raises(RemoteProtocolError, match="does not end"):
+        feed(connection, begun)
+
+
+def test_what_came_of_blocks_that_are_not_ended_or_cancelled_came_for_nothing():
+    connection = ready()
+    feed(connection, part(A, 6, 0, b"abc"))
+    assert (connection.arriving, connection.wasted_bytes) == ((A, 3), 0)
+    feed(connection, part(B, 4, 0, b"de"))
+    assert (connection.arriving, connection.wasted_bytes) == ((B, 2), 3)
+    connection.send(Cancel([B]))
+    assert connection.wasted_bytes == 5
+    feed(connection, part(A, 6, 0, b"abcdef"))
+    assert (connection.arriving, connection.wasted_bytes) == ((b"", 0), 5)
+    connection.send(Cancel([A]))
+    assert connection.wasted_bytes == 5
+
+
+def test_a_block_that_is_ended_though_we_cancelled_it_is_a_block():
+    connection = ready()
+    feed(connection, part(A, 4, 0, b"ab"))
+    connection.send(Cancel([A]))
+    assert feed(connection, part(A, 4, 2, b"cd")) == [Blocks([(A, b"abcd")])]
+    assert connection.wasted_bytes == 0
 
 
 @pytest.mark.parametrize("ended", [[], [1], [1 << 20] * 4])
