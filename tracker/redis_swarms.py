@@ -10,6 +10,7 @@ searched or swept: the sets of a window expire as a whole.
     p2t:HASH:done         number completed downloads
     p2t:peers4:WINDOW     HyperLogLog of all IPv4 peers; likewise `peers6`, `seeds`, `swarms`
     p2t:busiest           sorted set of the largest swarms
+    p2t:probe             what is written, and expires, to see whether Redis takes writes
 
 Every announce is one call of a script, all announces of a batch are one round trip, and no command reads a whole set.
 Other than in memory, whoever can send from an address may sign it off, and one address may list as many ports as its

@@ -34,10 +34,10 @@ class Head:
     Attributes:
         folder: The folder's id, whose write key signs.
         device: Who published it.
-        seq: Grows with every head of the folder; never accepted twice, never backwards.
+        seq: Grows with every head of a writer; of equal ones the greater root is newer.
         root: The manifest's root block.
         version: Version vector of the whole folder.
-        previous: `signed_id` of the head before, zeros for the first: heads form a chain.
+        previous: `block_id` of the signed bytes of the head before, zeros if its writer knew of none.
         time_ns: When it was published, nanoseconds since 1970; for people to read, never for decisions.
         provisional: Whether the folder is still being scanned for the first time: what the manifest has is right, what
             it lacks means nothing. Every other head is newer.

@@ -44,7 +44,7 @@ class Progress:
 
     Attributes:
         state: What is being done, one of `sync.events.Activity`.
-        done_bytes: Bytes of files that are right.
+        done_bytes: Bytes of files that are right, or staged.
         total_bytes: Bytes of files that there are to be.
         fetched_bytes: Payload received so far.
         uploaded_bytes: Payload sent so far.

@@ -19,7 +19,7 @@ from p2psync.swarm.tasks import Job, Task, Wanted, Written
 from p2psync.swarm.wishes import Wishes
 
 MISSING_RETRY_S = 20.0
-"""A peer that said MISSING is asked for the same block again after this, if nobody else has it."""
+"""A peer that said MISSING may be asked for the same block again after this."""
 UNKNOWN_LENGTH = 32 << 10
 """What a page is taken to have until it is here."""
 PAGES_PER_TASK = 16

@@ -13,7 +13,8 @@ from p2psync.sync.library_notices import library_notices
 from p2psync.sync.notices import QUIET_S, NoticeSource
 
 RESCAN_INTERVAL_S = 60
-"""Longest time between scans: notices can be lost, and some file systems send none."""
+"""Time between scans of everything, unless `SCAN_SHARE` makes it longer: notices can be lost, and
+some file systems send none."""
 POLL_INTERVAL_S = 5
 """Time between scans where the system sends no notices at all."""
 MOST_DIRECTORIES = 1_000

@@ -1,6 +1,7 @@
 """The datagram by which peers find each other on a local network (BEP 14, Local Service Discovery).
 
-It looks like an HTTP request, but is read strictly: exactly the headers we need, once each, and limits on all of them.
+It looks like an HTTP request, but is read strictly: one port, one cookie at most, an info-hash or
+more; other headers are passed over.
 """
 
 import re

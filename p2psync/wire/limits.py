@@ -26,7 +26,7 @@ MAX_HAVE_BYTES = 512 << 10
 MAX_STRANGE_HAVE_BYTES = 1 << 10
 """A HAVE with keys that are not known here: of half a MiB, bencode can be made that takes most of a second to read."""
 MAX_IDS_BYTES = 4096 * 32
-"""WANT, CANCEL and MISSING: 4,096 ids a frame; more is said in several."""
+"""WANT, WANT_ANY, WISH, CANCEL and MISSING: 4,096 ids a frame; more is said in several."""
 MAX_BYE_BYTES = 1 << 10
 """One short code."""
 PEERS_PER_MESSAGE = 50
@@ -99,7 +99,8 @@ SNUB_S = 8.0
 STALL_S = 30.0
 """A snubbed peer that still sends nothing it owes is dropped, even if it is the only one: a new link may do better."""
 SEND_STALL_S = 120.0
-"""One frame of at most 1 MiB that does not leave for so long: below 9 KiB/s nobody is served."""
+"""What is sent at a time does not leave for so long: frames of 128 KiB at first and 64 KiB on a slow line, so
+nobody is served below some 1 KiB/s."""
 FAREWELL_S = 0.5
 """How long a farewell may take before the stream is closed: the user waits for it."""
 
