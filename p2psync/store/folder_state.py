@@ -17,6 +17,8 @@ from p2psync.store.staging import Staging
 
 STATE_NAME = ".p2psync"
 _DATABASE = "index.sqlite"
+_ALWAYS_THERE = {_DATABASE, "device.key"}
+"""One of them at least is in a state that was ever used; the index may be lost."""
 
 
 class FolderState:
@@ -90,6 +92,20 @@ def _check_apart(root: Path, state_directory: Path | None) -> None:
         state = _real_path(state_directory)
         if state != place / STATE_NAME and state.is_relative_to(place):
             raise ConfigError(f"the state directory {str(state_directory)!r} is inside the folder: name one elsewhere")
+        if place.is_relative_to(state):
+            raise ConfigError(f"the folder is inside the state directory {str(state_directory)!r}: name one elsewhere")
+        _check_ours(state)
+
+
+def _check_ours(state: Path) -> None:
+    """Refuse a directory that is used for something else: what we take for our own there is replaced, or removed."""
+    try:
+        names = set(os.listdir(state))
+        is_begun = names <= {"staging", "lock"} and not ("staging" in names and os.listdir(state / "staging"))
+    except OSError:
+        return  # whoever makes it says what is wrong
+    if not is_begun and not ("lock" in names and names & _ALWAYS_THERE):
+        raise ConfigError(f"{str(state)!r} is not empty and holds no state of p2psync: name a directory of its own")
 
 
 def _real_path(path: Path) -> Path:

@@ -226,7 +226,7 @@ class Staging:
                     self._resumable_have[row.number] = row.have
                 else:
                     self._rows.drop(row.number, keep_places=self._index.has_number(row.number))
-        for name in names:
+        for name in filter(str.isdigit, names):  # what is called otherwise is not ours
             os.unlink(name, dir_fd=self._handle)
 
     def _resume(self, entry: Entry) -> StagedFile | None:
