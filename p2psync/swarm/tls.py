@@ -100,7 +100,7 @@ def member_device(tls: ssl.SSLObject) -> DeviceId:
         leaf = x509.load_der_x509_certificate(certificate)
         leaf.verify_directly_issued_by(x509.load_der_x509_certificate(authorities[0]))
         key = leaf.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+    except (ValueError, TypeError, x509.InvalidVersion, InvalidSignature, UnsupportedAlgorithm):
         raise RemoteProtocolError("the peer is not a member of this folder: its certificate is another's") from None
     return _hash_of_key_info(key)
 

@@ -187,3 +187,28 @@ def test_loading_keys_leaves_no_descriptor_behind():
     before = os.listdir("/dev/fd")
     server_context(HERE, SERVER_KEY)
     assert len(os.listdir("/dev/fd")) == len(before)
+
+
+def der(tag: int, body: bytes) -> bytes:
+    length = len(body).to_bytes((len(body).bit_length() + 7) // 8, "big")
+    return bytes([tag]) + (length if len(body) < 128 else bytes([0x80 | len(length)]) + length) + body
+
+
+def of_version(version: int, context, key, place):
+    """Give a context a certificate that the folder's authority signed, good in all else, of a version of X.509."""
+    signed = member_certificate(HERE, key).tbs_certificate_bytes
+    signed = signed.replace(bytes.fromhex("a003020102"), bytes.fromhex("a0030201") + bytes([version]), 1)
+    signature = Ed25519PrivateKey.from_private_bytes(HERE.ca_seed).sign(signed)
+    certificate = der(0x30, signed + der(0x30, bytes.fromhex("06032b6570")) + der(0x03, b"\0" + signature))
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    place.write_bytes(ssl.DER_cert_to_PEM_cert(certificate).encode() + private)
+    context.load_cert_chain(place)
+    return context
+
+
+def test_a_member_whose_certificate_is_of_a_version_that_is_not_known_is_none(tmp_path):
+    place = tmp_path / "certificate.pem"
+    known, strange = (of_version(version, client_context(HERE, CLIENT_KEY), CLIENT_KEY, place) for version in (2, 3))
+    assert member_device(Handshake(known, HERE.sni).server) == device_id(CLIENT_KEY.public_key())
+    with pytest.raises(RemoteProtocolError, match="not a member"):
+        member_device(Handshake(strange, HERE.sni).server)
