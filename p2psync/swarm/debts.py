@@ -42,6 +42,8 @@ class Debtor:
     snubbed: bool = False
     mute: bool = False
     """It was asked, sent next to nothing, and another peer was asked instead."""
+    chokes_us: bool = False
+    """It answers nothing at present."""
     fruitless_at: int = -1
     """The state of the pool in which nothing was found for it."""
 
@@ -55,12 +57,12 @@ class Debtor:
         """When it will have sent all that it owes, if it goes on as it did."""
         return self.in_flight_bytes / self.supposed_rate
 
-    def due_bytes_until(self, task: Task) -> int:
-        """Return what it may send until a task that it owes is here: all it owes, or the rest of one that is coming."""
+    def coming(self) -> tuple[Task, int] | None:
+        """Return the task that it owes of which a block is coming, and how much of that is here, if there is one."""
         id_, arrived_bytes = self.arriving()
-        if id_ in task.wanted:
-            return task.size_bytes - arrived_bytes
-        return self.in_flight_bytes - (arrived_bytes if any(id_ in each.wanted for each in self.tasks) else 0)
+        return (
+            next(((task, arrived_bytes) for task in self.tasks if id_ in task.wanted), None) if arrived_bytes else None
+        )
 
     @property
     def sends(self) -> bool:
@@ -115,10 +117,21 @@ def is_much_quicker(mine: Debtor, other: Debtor, task: Task) -> bool:
     return other.remaining_s >= STEAL_GAIN * needed_s + STEAL_MARGIN_S
 
 
-def is_quicker(mine: Debtor, other: Debtor, task: Task, now: float) -> bool:
-    """Say whether one peer, asked now, would send a task so much sooner than the one that owes it that it should."""
+def due_bytes_until(task: Task, owing: Debtor, coming: tuple[Task, int] | None) -> int:
+    """Return what a peer may send until a task that it owes is here: all it owes, or the rest of one that is coming."""
+    if coming is None:
+        return owing.in_flight_bytes
+    under_way, arrived_bytes = coming
+    return (task.size_bytes if task is under_way else owing.in_flight_bytes) - arrived_bytes
+
+
+def is_quicker(mine: Debtor, other: Debtor, coming: tuple[Task, int] | None, task: Task, now: float) -> bool:
+    """Say whether one peer, asked now, would send a task so much sooner than the one that owes it that it should.
+
+    `coming` is `other.coming()`: whoever asks about many tasks finds it once.
+    """
     if other.rate_bytes_per_s:
-        remaining_s = other.due_bytes_until(task) / other.rate_bytes_per_s
+        remaining_s = due_bytes_until(task, other, coming) / other.rate_bytes_per_s
     else:
         patience_s = 0.0 if other.mute else UNMEASURED_PATIENCE_S / 2 ** (len(task.peers) - 1)
         remaining_s = 0.0 if now - task.asked_at < patience_s else float("inf")

@@ -95,6 +95,13 @@ class Picker:
         state.rate_bytes_per_s, state.snubbed, state.fruitless_at = rate_bytes_per_s, snubbed, -1
         state.mute = state.mute and not state.sends
 
+    def choked(self, peer: int, *, chokes: bool) -> None:
+        """A peer answers nothing any more, and what it owed is unassigned again; or it answers again."""
+        self._peers[peer].chokes_us = chokes
+        self._changes += 1
+        if chokes:
+            self.release(peer)
+
     def holdings_grew(self, peer: int, grown: Grown) -> dict[int, list[BlockId]]:
         """A peer announced more; return what need not be wished for any more, and by whom."""
         had_unheld = bool(self._pool.unheld)
@@ -232,11 +239,12 @@ class Picker:
             task
             for number, state in self._peers.items()
             if state is not mine
+            for coming in [state.coming()]
             for task in state.tasks
             if number == task.peers[-1]
             and not any(self._peers[earlier].sends for earlier in task.peers[:-1])
             and self._serves(peer, task, now)
-            and is_quicker(mine, state, task, now)
+            and is_quicker(mine, state, coming, task, now)
         ]
         if not candidates:
             return []
@@ -375,7 +383,12 @@ class Picker:
             return True
         if not self._peers[peer].is_doubtful:
             return False
-        return any(not other.is_doubtful and self._can_serve(number, task) for number, other in self._peers.items())
+        return any(
+            not (other.is_doubtful or other.chokes_us)
+            and task.refused.get(number, now) <= now
+            and self._can_serve(number, task)
+            for number, other in self._peers.items()
+        )
 
     def _split(self, task: Task, limit_bytes: int) -> Task:
         """Take the first blocks of a task, up to about `limit_bytes`, out of the pool; the rest of it stays there."""

@@ -118,9 +118,9 @@ class Requests:
             return
         if chokes:
             self._chokers.add(number)
-            self.picker.release(number)
         else:
             self._chokers.discard(number)
+        self.picker.choked(number, chokes=chokes)
         self.refill_all(now)
 
     # --- answers ------------------------------------------------------------------------------------------------------
