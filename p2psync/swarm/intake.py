@@ -82,13 +82,14 @@ class Intake:
             self._drained = trio.Event()
 
     def _next_batch(self) -> list[tuple[Link, BlockId, Payload]]:
-        count = size = 0
-        for _, _, data in self._waiting[:BATCH_BLOCKS]:
-            count += 1
-            size += len(data)
-            if size >= BATCH_BYTES:
+        ids: set[BlockId] = set()
+        size = 0
+        for _, id_, data in self._waiting[:BATCH_BLOCKS]:
+            if id_ in ids or size >= BATCH_BYTES:  # of two that say to be one block it must be known which is not
                 break
-        batch, self._waiting = self._waiting[:count], self._waiting[count:]
+            ids.add(id_)
+            size += len(data)
+        batch, self._waiting = self._waiting[: len(ids)], self._waiting[len(ids) :]
         return batch
 
     async def _write(self, batch: list[tuple[Link, BlockId, Payload]]) -> None:

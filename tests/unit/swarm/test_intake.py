@@ -6,6 +6,7 @@ from p2psync.store.memory import MemoryStore
 from p2psync.store.threaded import ThreadedStore
 from p2psync.swarm.intake import Intake
 from p2psync.swarm.link import Link, Shared
+from tests.sim.hosts import in_place
 
 BUDGET_BYTES = 32 << 20
 
@@ -60,3 +61,26 @@ async def test_who_waits_for_room_waits_until_there_is_some(autojump_clock):
     with trio.move_on_after(60) as patience:
         await intake.wait_room()
     assert patience.cancelled_caught
+
+
+class Judge(Deaf):
+    """An owner that remembers who was wrong."""
+
+    def __init__(self):
+        self.blamed, self.good = [], []
+
+    def wrote(self, good, wrong):
+        self.good += good
+        self.blamed += [link.number for link, _ in wrong]
+
+
+async def test_only_who_sent_wrong_bytes_is_blamed_if_another_sent_the_right_ones_at_once(nursery):
+    judge, data = Judge(), b"right"
+    store = ThreadedStore(MemoryStore(), trio.CapacityLimiter(1), run_sync=in_place)
+    intake = Intake(store, judge, BUDGET_BYTES)
+    liar, honest = (Link(Silent(), Shared(), number=number) for number in (1, 2))
+    intake.put(liar, block_id(data), b"wrong")
+    intake.put(honest, block_id(data), data)
+    nursery.start_soon(intake.run)
+    await trio.testing.wait_all_tasks_blocked()
+    assert (judge.blamed, judge.good) == ([1], [block_id(data)])
