@@ -15,6 +15,8 @@ UNSETTLED = b""
 _AGAIN = b"?"
 CLOCK_TICK_NS = 20_000_000
 """A kernel stamps files with a clock of 1 to 10 ms steps: within that, a change may leave the stamp as it was."""
+COARSE_TICK_NS = 2_000_000_000
+"""The same where the file system may keep whole seconds (ext4 with small inodes, HFS+) or two (FAT)."""
 
 
 def fingerprint(stat: os.stat_result) -> bytes:
@@ -33,7 +35,8 @@ def settled_fingerprint(stat: os.stat_result, since_ns: int) -> bytes:
     tells: mtime may be set to anything.
     """
     is_directory = stat.st_mode & 0o170000 == 0o040000
-    if not is_directory and stat.st_ctime_ns >= since_ns - CLOCK_TICK_NS:
+    tick_ns = CLOCK_TICK_NS if stat.st_ctime_ns % 1_000_000_000 else COARSE_TICK_NS
+    if not is_directory and stat.st_ctime_ns >= since_ns - tick_ns:
         return unsettled(fingerprint(stat))
     return fingerprint(stat)
 

@@ -4,6 +4,7 @@ import pytest
 
 from p2psync.sync.fingerprint import (
     CLOCK_TICK_NS,
+    COARSE_TICK_NS,
     UNSETTLED,
     fingerprint,
     is_settled,
@@ -54,8 +55,12 @@ def test_a_directory_is_known_by_its_own_state_not_by_what_happens_inside():
 @pytest.mark.parametrize(
     ("age_ns", "settled"), [(CLOCK_TICK_NS + 1, True), (CLOCK_TICK_NS, False), (0, False), (-(10**9), False)]
 )
-def test_a_file_touched_within_a_tick_of_the_scan_is_not_settled(age_ns, settled):
-    stat = Stat()
+@pytest.mark.parametrize("is_coarse", [False, True])
+def test_a_file_touched_within_a_tick_of_the_scan_is_not_settled(age_ns, settled, is_coarse):
+    """A time of whole seconds may be that of a file system which keeps no others."""
+    stat = Stat(st_ctime_ns=2 * 10**18 + (not is_coarse))
+    if is_coarse and age_ns > 0:
+        age_ns += COARSE_TICK_NS - CLOCK_TICK_NS
     mark = settled_fingerprint(stat, stat.st_ctime_ns + age_ns)
     assert is_settled(mark) is settled
     assert (mark == fingerprint(stat)) is settled
