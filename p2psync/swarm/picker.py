@@ -7,14 +7,15 @@ too, is wished for instead: the seed sends it in its own order, which gives each
 
 import random
 from collections.abc import Callable, Iterable, Sequence
-from itertools import count, islice
+from itertools import count
 
 from p2psync.blocks.need import Run
 from p2psync.ids import BlockId
-from p2psync.swarm.debts import Debtor, Debts, is_much_quicker, is_quicker, nothing
+from p2psync.swarm.debts import Debtor, Debts, nothing
 from p2psync.swarm.holdings import Grown, Holdings
 from p2psync.swarm.pool import Pool
 from p2psync.swarm.selection import Selection
+from p2psync.swarm.takeover import Takeover
 from p2psync.swarm.tasks import Job, Task, Wanted, Written
 from p2psync.swarm.wishes import Wishes
 
@@ -23,10 +24,6 @@ MISSING_RETRY_S = 20.0
 UNKNOWN_LENGTH = 32 << 10
 """What a page is taken to have until it is here."""
 PAGES_PER_TASK = 16
-STOLEN_LOOK_AT = 8
-"""Of what a peer owes, so many of the last are thought of."""
-UNDER_WAY_TASKS = 2
-"""The first that a peer owes may be on their way already: taking them over would bring them twice."""
 
 
 class Picker:
@@ -52,6 +49,7 @@ class Picker:
         self._changes = 0
         self._numbers = count()
         self._selection = Selection(self._pool, self._holdings, rng, self._serves)
+        self._takeover = Takeover(self._debts, self._serves)
         self.wishes = Wishes(self._pool, self._debts, self._holdings, self._serves, self._selection.from_somewhere)
 
     # --- peers --------------------------------------------------------------------------------------------------------
@@ -212,46 +210,11 @@ class Picker:
 
     def steal(self, peer: int, now: float) -> tuple[list[BlockId], dict[int, list[BlockId]]]:
         """Let an idle peer have what another owes and will take long for; return it, and where to cancel it."""
-        mine = self._peers[peer]
-        if mine.is_doubtful or self.wishes.is_dealing(peer):
-            return [], {}
-        owing = [each for each in self._peers if len(self._peers[each].tasks) > UNDER_WAY_TASKS]
-        for victim in sorted(owing, key=lambda each: -self._peers[each].remaining_s):
-            state = self._peers[victim]
-            arriving, _ = state.arriving()
-            for task in list(islice(reversed(state.tasks), min(STOLEN_LOOK_AT, len(state.tasks) - UNDER_WAY_TASKS))):
-                if not is_much_quicker(mine, state, task):
-                    break
-                if arriving in task.wanted or task.job.pages or len(task.peers) > 1 or victim == peer:
-                    continue
-                if self._serves(peer, task, now):
-                    self._debts.forgive(victim, task)
-                    task.peers.clear()
-                    return self._debts.assign(peer, task, now), {victim: list(task.wanted)}
-        return [], {}
+        return ([], {}) if self.wishes.is_dealing(peer) else self._takeover.steal(peer, now)
 
     def duplicate(self, peer: int, now: float) -> list[BlockId]:
-        """In the endgame: ask an idle peer as well for the oldest task that a slower one owes, or a mute one."""
-        mine = self._peers[peer]
-        if not self.is_endgame or mine.is_doubtful:
-            return []
-        candidates = [
-            task
-            for number, state in self._peers.items()
-            if state is not mine
-            for coming in [state.coming()]
-            for task in state.tasks
-            if number == task.peers[-1]
-            and not any(self._peers[earlier].sends for earlier in task.peers[:-1])
-            and self._serves(peer, task, now)
-            and is_quicker(mine, state, coming, task, now)
-        ]
-        if not candidates:
-            return []
-        chosen = min(candidates, key=lambda task: task.asked_at)
-        for slower in chosen.peers:
-            self._peers[slower].mute = not self._peers[slower].sends
-        return self._debts.assign(peer, chosen, now)
+        """In the endgame: ask an idle peer as well for what a slower one owes, or a mute one; return it."""
+        return self._takeover.duplicate(peer, now) if self.is_endgame else []
 
     # --- what comes of it ---------------------------------------------------------------------------------------------
 

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from p2psync.ids import BlockId
-from p2psync.swarm.debts import DUPLICATE_GAIN, DUPLICATE_MARGIN_S, UNMEASURED_PATIENCE_S, Debts
+from p2psync.swarm.debts import Debts
 from p2psync.swarm.holdings import Holdings
 from p2psync.swarm.pool import Pool
+from p2psync.swarm.takeover import DUPLICATE_GAIN, DUPLICATE_MARGIN_S, UNMEASURED_PATIENCE_S
 from p2psync.swarm.tasks import Task
 from p2psync.wire import limits
 

@@ -3,9 +3,9 @@
 import random
 
 from p2psync.ids import BlockId
-from p2psync.swarm.debts import UNMEASURED_PATIENCE_S
 from p2psync.swarm.holdings import Holdings
 from p2psync.swarm.picker import Picker
+from p2psync.swarm.takeover import UNMEASURED_PATIENCE_S
 from p2psync.swarm.tasks import Job
 from p2psync.wire.messages import Have
 

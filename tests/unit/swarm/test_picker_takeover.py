@@ -6,9 +6,10 @@ import pytest
 
 from p2psync.blocks.need import Run
 from p2psync.ids import BlockId
-from p2psync.swarm.debts import DUPLICATE_GAIN, DUPLICATE_MARGIN_S, STEAL_GAIN, STEAL_MARGIN_S, nothing
+from p2psync.swarm.debts import nothing
 from p2psync.swarm.holdings import Holdings
-from p2psync.swarm.picker import UNDER_WAY_TASKS, Picker
+from p2psync.swarm.picker import Picker
+from p2psync.swarm.takeover import DUPLICATE_GAIN, DUPLICATE_MARGIN_S, STEAL_GAIN, STEAL_MARGIN_S, UNDER_WAY_TASKS
 from p2psync.swarm.tasks import Job
 from p2psync.wire.messages import Have
 

@@ -7,9 +7,9 @@ import pytest
 
 from p2psync.blocks.need import Run
 from p2psync.ids import BlockId
-from p2psync.swarm.debts import UNMEASURED_PATIENCE_S
 from p2psync.swarm.holdings import Holdings
 from p2psync.swarm.picker import Picker
+from p2psync.swarm.takeover import UNMEASURED_PATIENCE_S
 from p2psync.swarm.tasks import Job
 from p2psync.swarm.uploads import REST_FRAMES, REST_LOOK_S, REST_S, Dealt, WantQueue
 from p2psync.wire.messages import Have, Want, WantAny, Wish
