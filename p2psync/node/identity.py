@@ -12,11 +12,10 @@ from p2psync.ids import DeviceId
 from p2psync.keys import FolderKeys, Role, keys_from_seed, make_seed
 from p2psync.sharelink import ShareLink, parse_link
 from p2psync.store.files import store_error, write_whole
-from p2psync.store.folder_state import STATE_NAME
+from p2psync.store.folder_state import DEVICE_FILE, STATE_NAME
 from p2psync.swarm.tls import device_id, load_device_key, make_device_key
 
 _LINK_FILE = "link"
-_DEVICE_FILE = "device.key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +108,7 @@ def _save_keys(state: Path, keys: FolderKeys) -> None:
 
 
 def _with_device(state: Path, keys: FolderKeys) -> Identity:
-    path = state / _DEVICE_FILE
+    path = state / DEVICE_FILE
     device_key = None
     with contextlib.suppress(FileNotFoundError, ValueError):  # a damaged one is replaced: we are then a new device
         device_key = load_device_key(_read(path))

@@ -16,8 +16,9 @@ from p2psync.store.pages import PageStore
 from p2psync.store.staging import Staging
 
 STATE_NAME = ".p2psync"
-_DATABASE = "index.sqlite"
-_ALWAYS_THERE = {_DATABASE, "device.key"}
+DEVICE_FILE = "device.key"
+_DATABASE, _LOCK, _STAGING = "index.sqlite", "lock", "staging"
+_ALWAYS_THERE = {_DATABASE, DEVICE_FILE}
 """One of them at least is in a state that was ever used; the index may be lost."""
 
 
@@ -40,9 +41,9 @@ class FolderState:
         self.index = FileIndex(self.database)
         self.pages = PageStore(self.database)
         try:
-            self.staging = Staging(directory / "staging", self.database, self.index)
+            self.staging = Staging(directory / _STAGING, self.database, self.index)
         except OSError as error:
-            raise store_error(error, f"cannot use {str(directory / 'staging')!r}") from None
+            raise store_error(error, f"cannot use {str(directory / _STAGING)!r}") from None
         self.store = InPlaceStore(root, self.database, self.index, self.staging)
 
     @classmethod
@@ -101,10 +102,10 @@ def _check_ours(state: Path) -> None:
     """Refuse a directory that is used for something else: what we take for our own there is replaced, or removed."""
     try:
         names = set(os.listdir(state))
-        is_begun = names <= {"staging", "lock"} and not ("staging" in names and os.listdir(state / "staging"))
+        is_begun = names <= {_STAGING, _LOCK} and not (_STAGING in names and os.listdir(state / _STAGING))
     except OSError:
         return  # whoever makes it says what is wrong
-    if not is_begun and not ("lock" in names and names & _ALWAYS_THERE):
+    if not is_begun and not (_LOCK in names and names & _ALWAYS_THERE):
         raise ConfigError(f"{str(state)!r} is not empty and holds no state of p2psync: name a directory of its own")
 
 
@@ -133,9 +134,9 @@ def _make_state(directory: Path, *, advice: str) -> int:
     """Make what is missing of a state directory, and return its lock, open."""
     path = directory
     try:
-        for path in (directory, directory / "staging"):
+        for path in (directory, directory / _STAGING):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = directory / "lock"
+        path = directory / _LOCK
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except FileExistsError:
         raise StoreError(

@@ -7,21 +7,15 @@ from tests.sim import raw_peer
 from tests.sim.hosts import ScriptedHost, SimPeer, make_folder, running
 from tests.sim.net import Net
 from tests.sim.raw_peer import RawPeer
+from tests.sim.test_bad_peers import claim_everything
 
 SILENT_S = 10.0
 """Long enough to be snubbed, not long enough to be dropped."""
 FOLDER = make_folder([64 << 10] * 64)
 
 
-async def claim_everything(peer: RawPeer) -> None:
-    await peer.hello()
-    await peer.read_until(raw_peer.HELLO)
-    await peer.send(raw_peer.HEAD, FOLDER.head)
-    await peer.send_control(raw_peer.HAVE, {b"complete": FOLDER.root})
-
-
 async def choke(peer: RawPeer) -> None:
-    await claim_everything(peer)
+    await claim_everything(peer, FOLDER)
     await peer.send(raw_peer.CHOKE, b"\1")
     while frame := await peer.read():
         if frame[0] == raw_peer.PING:
@@ -32,7 +26,7 @@ def lack(lost: set[bytes]):
     """Return a peer that is honest, and lacks some of what it announced."""
 
     async def script(peer: RawPeer) -> None:
-        await claim_everything(peer)
+        await claim_everything(peer, FOLDER)
         while True:
             for id_ in await peer.read_wanted():
                 if id_ in lost:

@@ -100,6 +100,13 @@ def test_both_ends_verify_by_the_strict_rules():
         assert context.minimum_version == ssl.TLSVersion.TLSv1_3
 
 
+def showing(certificate, context, key, place):
+    """Give a context a certificate of its own, as PEM, by way of a file."""
+    place.write_bytes(certificate + key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    context.load_cert_chain(place)
+    return context
+
+
 def outdated(context, key, place):
     """Give a context a certificate that, good in all else, ended in 1960."""
     leaf = member_certificate(HERE, key)
@@ -111,10 +118,7 @@ def outdated(context, key, place):
     for extension in leaf.extensions:
         builder = builder.add_extension(extension.value, critical=extension.critical)
     signed = builder.sign(Ed25519PrivateKey.from_private_bytes(HERE.ca_seed), None)
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    place.write_bytes(signed.public_bytes(Encoding.PEM) + private)
-    context.load_cert_chain(place)
-    return context
+    return showing(signed.public_bytes(Encoding.PEM), context, key, place)
 
 
 def test_no_clock_makes_a_member_a_stranger(tmp_path):
@@ -200,10 +204,7 @@ def of_version(version: int, context, key, place):
     signed = signed.replace(bytes.fromhex("a003020102"), bytes.fromhex("a0030201") + bytes([version]), 1)
     signature = Ed25519PrivateKey.from_private_bytes(HERE.ca_seed).sign(signed)
     certificate = der(0x30, signed + der(0x30, bytes.fromhex("06032b6570")) + der(0x03, b"\0" + signature))
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    place.write_bytes(ssl.DER_cert_to_PEM_cert(certificate).encode() + private)
-    context.load_cert_chain(place)
-    return context
+    return showing(ssl.DER_cert_to_PEM_cert(certificate).encode(), context, key, place)
 
 
 def test_a_member_whose_certificate_is_of_a_version_that_is_not_known_is_none(tmp_path):
